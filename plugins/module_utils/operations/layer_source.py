@@ -30,6 +30,7 @@ from .packaged_disk import PackagedDisk, packaged_disk_exists
 _EMPTY_HINT = (
     "Check that the disk was exported after the application was installed. Set finalize to warn to accept the disk."
 )
+_NOISE_HINT = "Set noise_profile to ignore if the profile of the OS layer version was not recorded from an untouched packaging machine."
 
 
 @dataclass
@@ -282,7 +283,7 @@ class PackagedSource:
             warnings = [_sentence(layer, finding) for finding in _failed(result.gate)] + warnings
         changes = _totals(result.changes)
         if not any(changes.values()):
-            warnings.insert(0, self._empty(layer, sum(rule["count"] for rule in result.left_out)))
+            warnings.insert(0, self._empty(layer, result.left_out))
         findings: dict[str, Any] = {
             "gate": result.gate,
             "hazards": result.hazards,
@@ -309,17 +310,23 @@ class PackagedSource:
     def _open(self) -> PackagedDisk:
         return PackagedDisk.open(self.path, self.credentials)
 
-    def _empty(self, layer: LayerVersion, excluded: int) -> str:
+    def _empty(self, layer: LayerVersion, left_out: list[dict[str, Any]]) -> str:
         """Return the warning for a disk without changes; raise Conflict if finalize is enforce."""
-        except_for = f", except for {counted(excluded, 'change')} that the rules exclude" if excluded else ""
+        from ..capture.noise.subtraction import REASON
+
+        excluded = sum(rule["count"] for rule in left_out)
+        has_noise = any(rule["reason"] == REASON for rule in left_out)
+        excluding = "the rules and the noise profile" if has_noise else "the rules"
+        except_for = f", except for {counted(excluded, 'change')} that {excluding} exclude" if excluded else ""
         message = (
             f"The {layer.kind} layer {layer.name} {layer.version} is empty: "
             f"the packaged disk equals the image that the packaging machine was created with{except_for}."
         )
+        hint = f"{_EMPTY_HINT} {_NOISE_HINT}" if has_noise else _EMPTY_HINT
         if self.finalize == "enforce":
             # The steps after a capture delete the VM, and with it what was perhaps not exported.
-            raise Conflict(message, code="operations.layer_empty", hint=_EMPTY_HINT)
-        return f"{message} {_EMPTY_HINT}"
+            raise Conflict(message, code="operations.layer_empty", hint=hint, left_out=left_out)
+        return f"{message} {hint}"
 
 
 def _failed(gate: list[dict[str, Any]]) -> list[dict[str, Any]]:

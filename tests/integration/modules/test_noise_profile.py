@@ -70,6 +70,11 @@ def test_noise_profile_is_stored_used_and_removed(workspace):
     assert ignored["noise_profile"] is None
     assert ignored["changes"]["files"] == 2
 
+    started = disk_of(workspace, "started", noise(3))
+    empty = fails("app_layer", "operations.layer_empty", **capture | {"version": "3", "packaged_disk": started})
+    assert {entry["reason"] for entry in empty["details"]["left_out"]} == {"noise_profile"}
+    assert "noise_profile" in empty["hint"]
+
     removed = converges("os_layer", lambda: state_of(workspace.path), **set_profile(workspace, state="absent"))
     assert removed["noise_profile"] is None
     error = fails("os_layer", "operations.noise_no_disk", **set_profile(workspace, state="present"))
