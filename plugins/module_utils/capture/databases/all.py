@@ -67,12 +67,13 @@ DATABASES: tuple[Database, ...] = (
 )
 
 #: Functions that return the rules about databases of which a Windows installation has many, such as devices.
+#: Those of databases that a layer takes with files that servicing installed are behind ``system_file_rules``.
 FINDERS: tuple[Callable[[Compared], list[Rule]], ...] = (
-    find_counters,
     find_defender,
     find_policies,
     scheduled_tasks.find_tasks,
     system_file_rules,
+    find_counters,
     devices.find_devices,
     find_adapters,
 )

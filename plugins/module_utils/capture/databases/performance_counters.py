@@ -16,10 +16,9 @@ _ADAPTER = "WMIAPRPL"
 
 
 def find_counters(compared: Compared) -> list[Rule]:
-    """Return the rules that leave the counters out unless an application registered or removed counters."""
-    if compared.before is not None and _owners(compared.before) != _owners(compared.after):
-        return []
-    return PERFORMANCE_COUNTERS.rules("")
+    """Return the rules that take the counters if an application registered or removed counters, and otherwise leave them out."""
+    is_changed = compared.before is not None and _owners(compared.before) != _owners(compared.after)
+    return PERFORMANCE_COUNTERS.rules(compared.kind if is_changed else "")
 
 
 def _owners(windows: WindowsInstallation) -> set[str]:

@@ -21,7 +21,7 @@ from ansible_collections.strata.layering.tests.support.captured import (
     make_windows_disk,
     read_software,
 )
-from ansible_collections.strata.layering.tests.support.volume_changes import edit_hive, put
+from ansible_collections.strata.layering.tests.support.volume_changes import edit_hive, existing, put
 
 CONFIG = "Windows/System32/config/"
 CURRENT = "Microsoft\\Windows\\CurrentVersion\\"
@@ -243,6 +243,23 @@ def test_performance_counters_are_taken_with_counters_of_an_application(packagin
     services = f"ControlSet001\\Services\\{service}\\Performance@"
     expected = {*files, f"{NT}Perflib@Last Counter", f"{services}First Counter", f"{services}Library"}
     assert taken(entries, deltas) == (expected if service == "App" else set())
+
+
+def test_performance_counters_are_whole_if_servicing_installed_a_file_of_them(packaging):
+    """Windows writes into its file, which has a name in the component store."""
+    names = "Windows/System32/perfc009.dat"
+    component = "Windows/WinSxS/amd64_microsoft-windows-perf_31bf3856ad364e35_10.0.22631.1_none_a1"
+    system = {("Services\\App\\Performance", "First Counter"): number(8000)}
+
+    def install(volume):
+        change([names, f"{component}/other.dat"], {}, system)(volume)
+        with existing(volume, names) as node, existing(volume, component) as folder:
+            folder.link(node, "perfc009.dat").close()
+
+    result, entries, deltas = capture_change(packaging, install)
+    expected = {names, "ControlSet001\\Services\\App\\Performance@First Counter"}
+    assert taken(entries, deltas) == expected
+    assert {entry["reason"] for entry in result.left_out} == {"servicing_database"}
 
 
 def test_assemblies_of_two_layers_are_found_in_the_image(packaging, tmp_path):
