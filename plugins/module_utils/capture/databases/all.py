@@ -12,6 +12,7 @@ from ...winregistry.delta import Delta
 from ..rule import DatabaseRule, Rule
 from . import devices, driver_packages, scheduled_tasks
 from .accounts import ACCOUNTS, SERVICE_PROFILES, USER_PROFILES
+from .assemblies import find_assemblies
 from .compared import Compared
 from .defender import find_defender
 from .group_policies import find_policies
@@ -69,6 +70,7 @@ DATABASES: tuple[Database, ...] = (
 #: Functions that return the rules about databases of which a Windows installation has many, such as devices.
 #: Those of databases that a layer takes with files that servicing installed are behind ``system_file_rules``.
 FINDERS: tuple[Callable[[Compared], list[Rule]], ...] = (
+    find_assemblies,
     find_defender,
     find_policies,
     scheduled_tasks.find_tasks,

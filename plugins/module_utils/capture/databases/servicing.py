@@ -31,7 +31,7 @@ SIDE_BY_SIDE = Database(
     name="side_by_side",
     text="shared assemblies of applications, such as the runtimes of Visual C++ 2005 and 2008: folders, manifests and the "
     "keys by which Windows finds them. Versions of several layers are joined",
-    files=(*_assembly_files(_ANY_TOKEN), _WINSXS + "Catalogs"),
+    files=_assembly_files(_ANY_TOKEN),
     keys=(f"{_WINNERS}*_{_ANY_TOKEN}_*",),
     taken_by=ALL_LAYERS,
     other_files=tuple(pattern for token in TOKENS for pattern in _assembly_files(token)),

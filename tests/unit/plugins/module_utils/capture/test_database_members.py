@@ -270,7 +270,11 @@ def test_assemblies_of_two_layers_are_found_in_the_image(packaging, tmp_path):
     layers, expected = [], set()
     for version in ("9.0.30729.1", "9.0.21022.8"):
         name = f"x86_microsoft.vc90.crt_1fc8b3b9a1e18e3b_{version}_none_d08d0375"
-        files = [f"Windows/WinSxS/{name}/msvcr90.dll", f"Windows/WinSxS/Manifests/{name}.manifest"]
+        files = [
+            f"Windows/WinSxS/{name}/msvcr90.dll",
+            f"Windows/WinSxS/Manifests/{name}.manifest",
+            f"Windows/WinSxS/Catalogs/{version}.cat",
+        ]
         component = "amd64_microsoft.windows.gdiplus_6595b64144ccf1df_1.1.1.1_none_1"
         noise = [f"Windows/WinSxS/{component}/gdiplus.dll", f"Windows/WinSxS/Manifests/{component}.manifest"]
         software = {
@@ -305,3 +309,8 @@ def test_rule_that_divides_a_database_is_reported(packaging):
     )
     assert len(taken(entries, deltas)) == 2
     assert "split_database" not in [hazard["name"] for hazard in result.hazards]
+
+
+def test_catalogs_of_windows_updates_are_left_out(packaging):
+    _result, entries, deltas = capture_change(packaging, change(["Windows/WinSxS/Catalogs/1.cat", "App/app.exe"]))
+    assert taken(entries, deltas) == {"App/app.exe"}
