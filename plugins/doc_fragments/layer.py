@@ -49,7 +49,7 @@ options:
         which installs these licenses and activates Office when an image starts for the first time.
       - Windows keeps the licenses in a database that no layer contains, so Office has no license in an image without such a script.
       - The product keys are read from C(C:\Windows\Setup\scripts\kmsdir\officekeys.txt) in the image, one key per line. The file is deleted
-        after they are installed.
+        after Office is activated.
       - An existing version keeps its script.
     type: bool
     default: true
