@@ -40,7 +40,7 @@ from ..winregistry.registry_values import (
 from .databases.compared import Compared
 from .databases.device_tree import Device, read_devices
 from .databases.devices import software_devices
-from .databases.driver_packages import new_packages
+from .databases.driver_packages import new_packages, published_names
 from .path_changes import PathChanges, Taken
 
 #: The types of texts, and of texts and lists of texts in the properties of devices (DEVPROP_TYPE_STRING, _STRING_INDIRECT, _STRING_LIST).
@@ -74,7 +74,11 @@ class Numbering:
     def _number_packages(self, compared: Compared) -> None:
         packages = new_packages(compared)
         used = {int(package.inf[3:-4]) for package in packages}
+        # A package that has the number of a package of the image replaced or installed it again: what names it may be unchanged.
+        known = published_names(compared.before) if compared.before is not None else frozenset()
         for package in packages:
+            if package.inf in known:
+                continue
             old = package.inf.removesuffix(".inf")
             number = _free(_PACKAGES, int(old[3:]), package.name.lower(), used)
             if f"oem{number}" != old:

@@ -48,7 +48,7 @@ _ADAPTER_KEYS = (
 class SoftwareDevices:
     """The software devices that a layer takes, by folded instance path.
 
-    ``added`` are new or have a different driver, ``removed`` existed in the image only.
+    ``added`` are new or have a different driver, ``removed`` existed in the image only, or were a different network adapter there.
     """
 
     added: dict[str, Device]
@@ -70,7 +70,11 @@ def software_devices(compared: Compared) -> SoftwareDevices:
         for path, device in after.items()
         if is_software(device) and (path not in before or before[path].installation() != device.installation())
     }
-    removed = {path: device for path, device in before.items() if path not in after and is_software(device)}
+    removed = {
+        path: device
+        for path, device in before.items()
+        if is_software(device) and (path not in after or path in added and device.adapter != after[path].adapter)
+    }
     return SoftwareDevices(added, removed)
 
 

@@ -54,6 +54,11 @@ def new_packages(compared: Compared) -> list[Package]:
     return [Package(package, name) for package, name in packages if package]
 
 
+def published_names(windows: WindowsInstallation) -> frozenset[str]:
+    """Return the names of the published INF files, in lower case."""
+    return frozenset(name for name, _reference in _published(windows.volume))
+
+
 def package_rules(package: Package, database: str) -> list[Rule]:
     """Return the rules that take a package as part of ``database``."""
     files = (f"{_STORE}{package.name}", f"Windows\\INF\\{package.inf}")

@@ -39,7 +39,7 @@ from ansible_collections.strata.layering.tests.support.devices import (
     USB_CLASS,
     NewDevice,
 )
-from ansible_collections.strata.layering.tests.support.volume_changes import put
+from ansible_collections.strata.layering.tests.support.volume_changes import edit_hive, existing, put
 
 CONFIG = "Windows/System32/config/"
 HUB = NewDevice("ROOT\\VIRTUALHUB\\0000")
@@ -202,3 +202,50 @@ def test_rule_about_software_devices_leaves_out_all_their_parts(packaging):
     changed = [path for delta in deltas.values() for path, key in delta.walk() if key.values]
     assert changed == [f"ControlSet001\\Control\\Class\\{USB_CLASS}"]
     assert [key for key in HUB.keys() if deltas["SYSTEM"].key(f"ControlSet001\\{key}") is not None] == []
+
+
+def _uninstall(volume, device) -> None:
+    def remove(root):
+        for key in (*device.keys(), f"Services\\Tcpip\\Parameters\\Adapters\\{device.adapter}"):
+            root.delete(f"ControlSet001\\{key}")
+
+    def remove_package(root):
+        for key in (f"DriverPackages\\{device.package}", f"DriverInfFiles\\{device.inf}", "DeviceIds\\root\\net"):
+            root.delete(f"DriverDatabase\\{key}")
+
+    edit_hive(volume, CONFIG + "SYSTEM", remove)
+    edit_hive(volume, CONFIG + "DRIVERS", remove_package)
+    store = f"Windows/System32/DriverStore/FileRepository/{device.package}"
+    catalog = f"Windows/System32/CatRoot/{{F750E6C3-38EE-11D1-85E5-00C04FC295EE}}/{device.inf[:-4]}.cat"
+    program = f"Windows/System32/drivers/{device.service}.sys"
+    for path in (f"Windows/INF/{device.inf}", catalog, f"{store}/virtual.inf", store, program):
+        existing(volume, path).delete()
+
+
+@pytest.mark.parametrize("is_other", [True, False])
+def test_driver_that_gets_the_numbers_of_a_driver_of_the_image_is_complete(tmp_path, is_other):
+    """Another device, or the same again, was installed after the device of the image was removed: most values are unchanged."""
+    make_windows_disk(str(tmp_path / "raw"))
+    with FileDevice(str(tmp_path / "raw"), writable=True) as device:
+        partition = max(read_partitions(device).partitions, key=lambda partition: partition.size)
+        with Volume.mount(partition.window(device), writable=True) as volume:
+            put(volume, CONFIG + "DRIVERS", write_hive(Hive.new("DRIVERS")))
+            VPN.install(volume, database="DRIVERS")
+            existing(volume, "Windows/INF/oem11.PNF").delete()
+    packaging = Packaging(str(tmp_path), str(tmp_path / "raw"))
+    other = replace(
+        VPN, service="dlp", package="dlp.inf_amd64_1111222233334444", adapter=VPN.adapter.replace("C8", "D9")
+    )
+    installed = other if is_other else VPN
+
+    def change(volume):
+        _uninstall(volume, VPN)
+        put(volume, "Program Files/Client/client.exe", b"MZ, so that the INF file gets another record")
+        installed.install(volume, database="DRIVERS")
+
+    image = packaging.compose([_capture(packaging, "app", "VPN", change).layer])
+    with _volume(packaging, image) as volume:
+        (path,) = _paths(volume, "ROOT\\NET")
+        assert _complete(volume, path) == f"{installed.service}.sys"
+        control = current_control_set(load_hive(volume, CONFIG + "SYSTEM"))
+        assert list(control.key("Control\\NetworkSetup2\\Interfaces").subkeys) == [installed.adapter.upper()]
