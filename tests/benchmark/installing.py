@@ -22,9 +22,8 @@ _SHARED = "Windows/System32"
 def install(path: str, files: str, *, replaced: int, removed: int, keys: int) -> None:
     """Change the raw disk ``path``.
 
-    Add the tree below ``files``, overwrite ``replaced`` libraries of System32 that do not belong to Windows, which keeps
-    its own, delete ``removed`` further ones,
-    and set ``keys`` keys with a value each in SOFTWARE.
+    Add the tree below ``files``, overwrite ``replaced`` libraries of System32 that do not belong to Windows, delete
+    ``removed`` further libraries, and set ``keys`` keys with a value each in SOFTWARE.
     """
     with FileDevice(path, writable=True) as disk:
         partition = next(entry for entry in read_partitions(disk).partitions if entry.type == TYPE_BASIC_DATA)

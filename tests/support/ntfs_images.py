@@ -58,7 +58,8 @@ def chkdsk_findings(path) -> list[str]:
     program = shutil.which("checkdisk")
     if program is None:
         return []
-    done = subprocess.run([program, "fix", path], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300)
+    command = [program, "fix", path]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300, check=False)
     if done.returncode == 0:
         return []
     assert done.returncode == 1, done.stderr

@@ -79,7 +79,7 @@ GateJudge = Callable[[list[dict]], None]
 
 
 def _accept(_gate: list[dict]) -> None:
-    """Capture the disk whatever its checks found."""
+    """Capture the disk also if checks failed."""
 
 
 def capture(

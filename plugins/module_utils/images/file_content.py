@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from ..common.errors import Corrupt, Unsupported
 from ..layers.archive import Contents
@@ -25,7 +25,7 @@ from ..ntfs.wof import container as wof
 from .file_version import FileVersion, file_version, read_version
 
 #: How a file is stored: its reparse point and the digest of its compressed stream; None if it is not compressed.
-_Stored = tuple[bytes | None, bytes]
+_Stored: TypeAlias = "tuple[bytes | None, bytes]"
 
 
 class UnreadableContent(Exception):

@@ -109,8 +109,8 @@ def captured(efi, folder, files: dict[str, bytes]):
         environment = {"PATH": "/usr/bin:/bin", "MTOOLS_SKIP_CHECK": "1"}
         target = ["-i", f"{disk}@@{offset}", str(folder / "file"), f"::/{path}"]
         subprocess.run(["mcopy", "-o", *target], env=environment, check=True)
-    opener = lambda: FileDevice(str(disk))  # noqa: E731
-    return capture(packaging.repository, packaging.base_image, opener, LayerVersion("app", "App", "1"))
+    version = LayerVersion("app", "App", "1")
+    return capture(packaging.repository, packaging.base_image, lambda: FileDevice(str(disk)), version)
 
 
 def boot_hazards(result) -> list[str]:
