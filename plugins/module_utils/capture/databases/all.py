@@ -30,7 +30,7 @@ from .network_adapters import NETWORK_ADAPTERS, adapter_cleaning, find_adapters
 from .performance_counters import find_counters
 from .servicing import CATALOG_DATABASE, SERVICING, SIDE_BY_SIDE
 from .store_apps import STORE_APPS
-from .system_files import SYSTEM_FILES, system_file_rules
+from .system_files import SYSTEM_FILES, system_file_rules, system_service_rules
 from .windows_state import (
     ANTIVIRUS,
     COM_PLUS,
@@ -75,6 +75,7 @@ FINDERS: tuple[Callable[[Compared], list[Rule]], ...] = (
     find_policies,
     scheduled_tasks.find_tasks,
     system_file_rules,
+    system_service_rules,
     find_counters,
     devices.find_devices,
     find_adapters,

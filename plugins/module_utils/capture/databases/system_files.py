@@ -8,6 +8,13 @@ That servicing installs the files in ``SETTINGS`` but administrators and install
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from ...ntfs.volume import Volume
+from ...windows.component_store import is_serviced
+from ...windows.installation import WindowsInstallation, exists
+from ...windows.startup_files import volume_path
+from ...winregistry.hive_model import Key
 from ..rule import Rule
 from .compared import Compared
 from .servicing import SERVICING
@@ -38,3 +45,45 @@ def system_file_rules(_compared: Compared) -> list[Rule]:
         # What is not a member of a database is decided by the rules before those of this database only.
         rules += [Rule(path, name, database=name, serviced=True, is_member=False) for path in SETTINGS]
     return rules
+
+
+def system_service_rules(compared: Compared) -> list[Rule]:
+    """Return the rules that leave out new services whose programs servicing installed, such as those of Windows features.
+
+    The layer does not have the program. Windows does not start without the program of a critical boot driver.
+    """
+    if compared.before is None:
+        return []
+    keys = [
+        f"SYSTEM\\CurrentControlSet\\Services\\{name}" for name in _new_system_services(compared.before, compared.after)
+    ]
+    return [
+        Rule(key, name, True, database=name, literal=True) for name in (SERVICING.name, SYSTEM_FILES) for key in keys
+    ]
+
+
+def _new_system_services(before: WindowsInstallation, after: WindowsInstallation) -> Iterator[str]:
+    services = after.control.key("Services")
+    for service in services.subkeys.values() if services is not None else ():
+        if before.control.key(f"Services\\{service.name}") is None:
+            program = _program(after, service)
+            if program is not None and _is_new_system_file(program, before.volume, after.volume):
+                yield service.name
+
+
+def _program(windows: WindowsInstallation, service: Key) -> str | None:
+    """Return the path on the volume of the library, driver or program of a service."""
+    library = windows.setting(service.key("Parameters"), "ServiceDll") or windows.setting(service, "ServiceDll")
+    image = library or windows.setting(service, "ImagePath")
+    if not isinstance(image, str):
+        return None if image is not None else volume_path(None, service.name)
+    end = image.lower().find(".exe")
+    return volume_path(image[: end + len(".exe")] if end >= 0 else image, service.name)
+
+
+def _is_new_system_file(path: str, before: Volume, after: Volume) -> bool:
+    node = None if exists(before, path) else after.find(path)
+    if node is None:
+        return False
+    with node:
+        return is_serviced(after, node)

@@ -13,6 +13,7 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.partitions im
 from ansible_collections.strata.layering.plugins.module_utils.layers.extended_attributes import pack_eas, unpack_eas
 from ansible_collections.strata.layering.plugins.module_utils.ntfs import attribute_records, file_security
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.tests.sample.hives import put as put_values
 from ansible_collections.strata.layering.tests.support import stored_layers
 from ansible_collections.strata.layering.tests.support.captured import (
     Packaging,
@@ -20,7 +21,7 @@ from ansible_collections.strata.layering.tests.support.captured import (
     left_out,
     make_windows_disk,
 )
-from ansible_collections.strata.layering.tests.support.volume_changes import existing, put, rename
+from ansible_collections.strata.layering.tests.support.volume_changes import edit_hive, existing, put, rename
 
 COMPONENT = "Windows/WinSxS/amd64_microsoft-windows-ntdll_31bf3856ad364e35_10.0.22631.3007_none_a1"
 UPDATE = "Windows/WinSxS/amd64_microsoft-windows-ntdll_31bf3856ad364e35_10.0.22631.4890_none_b2"
@@ -178,6 +179,50 @@ def test_capture_settings_of_windows_that_an_installer_extends_are_taken(packagi
     assert left_out(result, "file") == {"servicing_database": [f"{COMPONENT}/services"]} and result.hazards == []
     rule = {"database": "system_files", "action": "exclude"}
     assert SERVICES in capture_change(packaging, change, rule)[1]
+
+
+FEATURE = "Windows/WinSxS/amd64_microsoft-hyper-v-drivers_31bf3856ad364e35_10.0.22631.1_none_c3"
+SERVICE = "ControlSet001\\Services\\"
+
+
+def enable_feature(volume) -> None:
+    """Install a feature of Windows with a driver, a program and a library, and a driver of an application."""
+    put(volume, "Windows/System32/drivers/vendor.sys", b"MZ vendor")
+    for path in ("drivers/hvboot.sys", "hvsvc.exe", "hvlib.dll"):
+        name = path.rpartition("/")[2]
+        put(volume, f"{FEATURE}/{name}", b"MZ feature")
+        link(volume, f"{FEATURE}/{name}", f"Windows/System32/{path}")
+
+    def register(root) -> None:
+        put_values(root, f"{SERVICE}hvboot", Type=1, Start=0, ErrorControl=3)
+        put_values(root, f"{SERVICE}hvsvc", ImagePath="%SystemRoot%\\System32\\hvsvc.exe -run")
+        put_values(root, f"{SERVICE}hvlib", ImagePath="%SystemRoot%\\system32\\svchost.exe -k netsvcs")
+        put_values(root, f"{SERVICE}hvlib\\Parameters", ServiceDll="%SystemRoot%\\System32\\hvlib.dll")
+        put_values(root, f"{SERVICE}vendor", ImagePath="System32\\drivers\\vendor.sys", Start=3)
+        put_values(root, f"{SERVICE}odd", ImagePath="System32\\\\..\\\\" + "x" * 300 + ":\1.exe")
+        put_values(root, f"{SERVICE}plain", ImagePath="%SystemRoot%\\System32\\notepad.exe")
+
+    edit_hive(volume, "Windows/System32/config/SYSTEM", register)
+
+
+@pytest.mark.parametrize(
+    ("rules", "services"),
+    [
+        ([], {"vendor", "odd", "plain"}),
+        ([{"database": "system_files", "action": "include"}], {"vendor", "odd", "plain", "hvboot", "hvsvc", "hvlib"}),
+        (
+            [{"database": "servicing_database", "action": "include"}],
+            {"vendor", "odd", "plain", "hvboot", "hvsvc", "hvlib"},
+        ),
+    ],
+    ids=["default", "files", "servicing"],
+)
+def test_capture_service_of_a_feature_comes_with_its_program_or_not_at_all(packaging, rules, services):
+    """Windows does not start if the file of a critical boot driver is missing."""
+    _result, entries, deltas = capture_change(packaging, enable_feature, *rules)
+    assert {key.name for key in deltas["SYSTEM"].key(SERVICE.rstrip("\\")).subkeys.values()} == services
+    assert ("Windows/System32/drivers/hvboot.sys" in entries) == ("hvboot" in services)
+    assert "Windows/System32/drivers/vendor.sys" in entries
 
 
 def test_capture_update_is_left_out_as_a_whole(packaging):
