@@ -16,6 +16,18 @@ from .model import ALL_LAYERS, Database
 _WINSXS = "Windows\\WinSxS\\"
 _CURRENT = "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\"
 _WINNERS = _CURRENT + "SideBySide\\Winners\\"
+_VERSIONS = tuple(f"SOFTWARE\\{prefix}Microsoft\\Windows NT\\CurrentVersion" for prefix in ("", "WOW6432Node\\"))
+_VERSION_VALUES = (
+    "UBR",
+    "LCUVer",
+    "CurrentBuild*",
+    "BuildLab*",
+    "BuildBranch",
+    "BuildGUID",
+    "BaseBuildRevisionNumber",
+    "DisplayVersion",
+    "ReleaseId",
+)
 _ANY_TOKEN = "????????????????"
 
 
@@ -54,6 +66,8 @@ SERVICING = Database(
     keys=(
         _CURRENT + "Component Based Servicing",
         _CURRENT + "SideBySide",
+        # The version that Windows reports is that of its files.
+        *((key, value) for key in _VERSIONS for value in _VERSION_VALUES),
     ),
 )
 

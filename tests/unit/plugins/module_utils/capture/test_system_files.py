@@ -234,9 +234,11 @@ def test_capture_update_is_left_out_as_a_whole(packaging):
         link(volume, f"{UPDATE}/ntdll.dll", "Windows/System32/ntdll.dll")
         link(volume, f"{UPDATE}/added.dll", "Program Files/Viewer/added.dll")
         delete(volume, COMPONENT)
+        version = "Microsoft\\Windows NT\\CurrentVersion"
+        edit_hive(volume, "Windows/System32/config/SOFTWARE", lambda root: put_values(root, version, UBR=4890))
 
-    result, entries, _deltas = capture_change(packaging, change)
-    assert entries == {}
+    result, entries, deltas = capture_change(packaging, change)
+    assert entries == deltas == {}
     assert COMPONENT in left_out(result, "removal")["servicing_database"]
     assert "Windows/System32/ntdll.dll" in left_out(result, "file")["system_files"]
 
