@@ -333,7 +333,8 @@ def test_update_packages_of_a_share_are_installed_without_internet(windows):
     planned = windows.run_steps(_UPDATE, "--check", **values)
     assert planned.tasks == ["Report the update packages that a run without check mode installs"], planned.output
     assert "5027397" not in planned.output
-    done = windows.run_steps(_UPDATE, "-vvv", **values)
+    # A survey answers with text.
+    done = windows.run_steps(_UPDATE, "-vvv", **values | {"update_packages": ", ".join(_PACKAGES)})
     assert not done.failed, done.output
     assert "very secret" not in done.output
     assert done.tasks == ["Install each update package", "Restart Windows"]
