@@ -22,7 +22,7 @@ from ..rule import Rule
 from . import driver_packages
 from .compared import Compared
 from .device_tree import NETWORK_CLASS, Device, container_members, interface_owners, read_devices
-from .driver_packages import new_packages, package_rules
+from .driver_packages import new_packages, package_rules, removal_rules
 
 NAME = "software_devices"
 #: Software devices (SWD\<name>) that services of Windows create when they start: for print queues, audio endpoints, ...
@@ -96,6 +96,7 @@ def find_devices(compared: Compared) -> list[Rule]:
     if compared.before is not None:
         rules += _removals(compared.before.control, compared.after.control, devices.removed)
     rules += _services(compared, devices.added)
+    rules += removal_rules(compared)
     for package in new_packages(compared):
         # Packages of hardware and printers are taken as well: Windows installs them again from the driver store.
         rules += package_rules(package, NAME if package.inf in used else driver_packages.NAME)

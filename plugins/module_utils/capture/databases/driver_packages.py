@@ -27,6 +27,7 @@ NAME = "driver_packages"
 _PUBLISHED = re.compile(r"oem\d+\.inf", re.IGNORECASE | re.ASCII)
 _STORE = "Windows\\System32\\DriverStore\\FileRepository\\"
 _HIVES = ("SYSTEM", "DRIVERS")
+_IDS = "DriverDatabase\\DeviceIds"
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,49 @@ class Package:
 def new_packages(compared: Compared) -> list[Package]:
     """Return the packages that were published in the packaging machine, by INF file."""
     before = _published(compared.before.volume) if compared.before is not None else set()
-    names = sorted({name for name, _reference in _published(compared.after.volume) - before})
+    return _packages(compared.after, _published(compared.after.volume) - before)
+
+
+def removed_packages(compared: Compared) -> list[Package]:
+    """Return the packages that were published in the image and no longer are, by INF file."""
+    before = compared.before
+    return (
+        _packages(before, _published(before.volume) - _published(compared.after.volume)) if before is not None else []
+    )
+
+
+def _packages(windows: WindowsInstallation, published: set[tuple[str, int]]) -> list[Package]:
+    names = sorted({name for name, _reference in published})
     if not names:
-        # The driver databases, of which DRIVERS is large, are read only if there is a new package.
+        # The driver databases, of which DRIVERS is large, are read only if there is such a package.
         return []
-    databases = list(_databases(compared.after))
+    databases = list(_databases(windows).values())
     packages = ((_package(databases, name), name) for name in names)
     return [Package(package, name) for package, name in packages if package]
+
+
+def removal_rules(compared: Compared) -> list[Rule]:
+    """Return the rules that remove the packages of the image that the packaging machine no longer has."""
+    packages = removed_packages(compared)
+    rules = [rule for package in packages for rule in package_rules(package, NAME)]
+    if packages and compared.before is not None:
+        after, infs = _databases(compared.after), {package.inf for package in packages}
+        for name, hive in _databases(compared.before).items():
+            rules += _removed_ids(name, hive, after.get(name), infs)
+    return rules
+
+
+def _removed_ids(hive: str, before: Hive, after: Hive | None, infs: set[str]) -> Iterator[Rule]:
+    """Yield the rules that remove keys of hardware IDs, which are gone with their last package. The topmost such key is named."""
+    root = before.key(_IDS)
+    if root is None or after is None:
+        return
+    for path, key in root.walk():
+        if after.key(f"{_IDS}\\{path}") is None and any(value.name.lower() in infs for value in key.values.values()):
+            names = path.split("\\")
+            while len(names) > 1 and after.key("\\".join((_IDS, *names[:-1]))) is None:
+                names.pop()
+            yield Rule("\\".join((hive, _IDS, *names)), NAME, True, None, True, NAME, literal=True)
 
 
 def published_names(windows: WindowsInstallation) -> frozenset[str]:
@@ -87,11 +124,11 @@ def _published(volume: Volume) -> set[tuple[str, int]]:
         }
 
 
-def _databases(windows: WindowsInstallation) -> Iterator[Hive]:
-    yield windows.system
+def _databases(windows: WindowsInstallation) -> dict[str, Hive]:
+    """Return the hives with driver databases, by name."""
+    hives = {"SYSTEM": windows.system}
     drivers = find_hive(windows.volume, HIVES["DRIVERS"].path)
-    if drivers is not None:
-        yield drivers
+    return {**hives, "DRIVERS": drivers} if drivers is not None else hives
 
 
 def _package(databases: list[Hive], inf: str) -> str:

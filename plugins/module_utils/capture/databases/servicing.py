@@ -16,6 +16,7 @@ from .model import ALL_LAYERS, Database
 _WINSXS = "Windows\\WinSxS\\"
 _CURRENT = "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\"
 _WINNERS = _CURRENT + "SideBySide\\Winners\\"
+_DRIVERS = ("DriverPackages", "DriverInfFiles", "DeviceIds")
 _VERSIONS = tuple(f"SOFTWARE\\{prefix}Microsoft\\Windows NT\\CurrentVersion" for prefix in ("", "WOW6432Node\\"))
 _VERSION_VALUES = (
     "UBR",
@@ -66,6 +67,8 @@ SERVICING = Database(
     keys=(
         _CURRENT + "Component Based Servicing",
         _CURRENT + "SideBySide",
+        # Driver packages of Windows, which updates replace with their files; driver_packages includes those of others.
+        *(f"{hive}\\DriverDatabase\\{key}" for hive in ("SYSTEM", "DRIVERS") for key in _DRIVERS),
         # The version that Windows reports is that of its files.
         *((key, value) for key in _VERSIONS for value in _VERSION_VALUES),
     ),

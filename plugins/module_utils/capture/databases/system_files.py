@@ -48,27 +48,29 @@ def system_file_rules(_compared: Compared) -> list[Rule]:
 
 
 def system_service_rules(compared: Compared) -> list[Rule]:
-    """Return the rules that leave out new services whose programs servicing installed, such as those of Windows features.
+    """Return the rules that leave out services with a new program that servicing installed: for a feature or an update.
 
     The layer does not have the program. Windows does not start without the program of a critical boot driver.
     """
     if compared.before is None:
         return []
     keys = [
-        f"SYSTEM\\CurrentControlSet\\Services\\{name}" for name in _new_system_services(compared.before, compared.after)
+        f"SYSTEM\\CurrentControlSet\\Services\\{name}" for name in _system_services(compared.before, compared.after)
     ]
     return [
         Rule(key, name, True, database=name, literal=True) for name in (SERVICING.name, SYSTEM_FILES) for key in keys
     ]
 
 
-def _new_system_services(before: WindowsInstallation, after: WindowsInstallation) -> Iterator[str]:
+def _system_services(before: WindowsInstallation, after: WindowsInstallation) -> Iterator[str]:
     services = after.control.key("Services")
     for service in services.subkeys.values() if services is not None else ():
-        if before.control.key(f"Services\\{service.name}") is None:
-            program = _program(after, service)
-            if program is not None and _is_new_system_file(program, before.volume, after.volume):
-                yield service.name
+        program = _program(after, service)
+        known = before.control.key(f"Services\\{service.name}")
+        if program is None or known is not None and _program(before, known) == program:
+            continue
+        if _is_new_system_file(program, before.volume, after.volume):
+            yield service.name
 
 
 def _program(windows: WindowsInstallation, service: Key) -> str | None:

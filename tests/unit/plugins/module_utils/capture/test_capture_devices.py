@@ -26,6 +26,7 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.regist
     decode_multi_string,
     decode_string,
 )
+from ansible_collections.strata.layering.tests.sample.hives import put as put_values
 from ansible_collections.strata.layering.tests.support.captured import (
     Packaging,
     capture_change,
@@ -249,3 +250,67 @@ def test_driver_that_gets_the_numbers_of_a_driver_of_the_image_is_complete(tmp_p
         assert _complete(volume, path) == f"{installed.service}.sys"
         control = current_control_set(load_hive(volume, CONFIG + "SYSTEM"))
         assert list(control.key("Control\\NetworkSetup2\\Interfaces").subkeys) == [installed.adapter.upper()]
+
+
+def _mentions(volume, *texts) -> list[str]:
+    """Return the keys and values that contain one of the texts."""
+    found = []
+    for name in ("SYSTEM", "DRIVERS"):
+        for path, key in load_hive(volume, CONFIG + name).root.walk():
+            items = [path] + [
+                f"{value.name} {value.data.decode('utf-16-le', 'replace')}" for value in key.values.values()
+            ]
+            found += [f"{path}: {item}" for item in items if any(text in item.lower() for text in texts)]
+    return found
+
+
+def test_driver_of_a_prerequisite_is_removed_with_everything_that_names_it(packaging):
+    first = _capture(packaging, "app", "VPN", functools.partial(VPN.install, database="DRIVERS")).layer
+    image = packaging.compose([first])
+    with _volume(packaging, image) as volume:
+        (path,) = _paths(volume, "ROOT\\NET")
+        control = current_control_set(load_hive(volume, CONFIG + "SYSTEM"))
+        driver = decode_string(control.key(f"Enum\\{path}").value("Driver"))
+        inf = decode_string(control.key(f"Control\\Class\\{driver}").value("InfPath"))
+    installed = replace(VPN, path=path, driver=driver, inf=inf)
+    with packaging.changed(functools.partial(_uninstall, device=installed), image) as device:
+        second = capture(packaging.repository, image, lambda: device, LayerVersion("app", "No VPN", "1"), ())
+    with _volume(packaging, packaging.compose([first, second.layer])) as volume:
+        assert (
+            _mentions(volume, "vpn", inf[:-4], VPN.adapter.lower(), driver, f"root\\net\\{path[-4:]}: hardwareid") == []
+        )
+        assert volume.find(f"Windows/INF/{inf}") is None
+
+
+def test_driver_packages_of_windows_that_an_update_replaced_are_left_out(packaging):
+    """Servicing owns their files, which the layer does not have."""
+    package, service = "usbxhci.inf_amd64_2222222222222222", "USBXHCI"
+
+    def update(volume):
+        store = f"Windows/System32/DriverStore/FileRepository/{package}"
+        component = "Windows/WinSxS/amd64_dual_usbxhci.inf_31bf3856ad364e35_10.0.22631.1_none_a1"
+        for name in ("usbxhci.inf", "usbxhci.sys"):
+            put(volume, f"{component}/{name}", b"MZ")
+            put(volume, f"{store}/other")
+            with existing(volume, f"{component}/{name}") as node, existing(volume, store) as folder:
+                folder.link(node, name).close()
+        existing(volume, f"{store}/other").delete()
+        image = f"\\SystemRoot\\System32\\DriverStore\\FileRepository\\{package}\\usbxhci.sys"
+        values = {"Start": 0, "ImagePath": image}
+        edit_hive(
+            volume, CONFIG + "SYSTEM", lambda root: put_values(root, f"ControlSet001\\Services\\{service}", **values)
+        )
+        database = "DriverDatabase\\"
+        edit_hive(
+            volume,
+            CONFIG + "DRIVERS",
+            lambda root: (
+                put_values(root, f"{database}DriverPackages\\{package}", InfName="usbxhci.inf"),
+                put_values(root, f"{database}DriverInfFiles\\usbxhci.inf", Active=package),
+                put_values(root, f"{database}DeviceIds\\PCI\\CC_0C0330", **{"usbxhci.inf": 1}),
+            ),
+        )
+
+    result, entries, deltas = capture_change(packaging, update)
+    assert [path for path, kind in entries.items() if kind == "file"] == [] and deltas == {}
+    assert {entry["reason"] for entry in result.left_out} == {"system_files", "servicing_database"}
