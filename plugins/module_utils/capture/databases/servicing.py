@@ -69,7 +69,9 @@ SERVICING = Database(
         _CURRENT + "SideBySide",
         # Driver packages of Windows, which updates replace with their files; driver_packages includes those of others.
         *(f"{hive}\\DriverDatabase\\{key}" for hive in ("SYSTEM", "DRIVERS") for key in _DRIVERS),
-        # The version that Windows reports is that of its files.
+        # The versions that Windows and .NET Framework report are those of their files.
+        "SOFTWARE\\Microsoft\\NET Framework Setup",
+        "SOFTWARE\\WOW6432Node\\Microsoft\\NET Framework Setup",
         *((key, value) for key in _VERSIONS for value in _VERSION_VALUES),
     ),
 )

@@ -234,8 +234,13 @@ def test_capture_update_is_left_out_as_a_whole(packaging):
         link(volume, f"{UPDATE}/ntdll.dll", "Windows/System32/ntdll.dll")
         link(volume, f"{UPDATE}/added.dll", "Program Files/Viewer/added.dll")
         delete(volume, COMPONENT)
-        version = "Microsoft\\Windows NT\\CurrentVersion"
-        edit_hive(volume, "Windows/System32/config/SOFTWARE", lambda root: put_values(root, version, UBR=4890))
+        framework = "Microsoft\\NET Framework Setup\\NDP\\v4\\Full"
+        for key, values in (("Microsoft\\Windows NT\\CurrentVersion", {"UBR": 4890}), (framework, {"Release": 533320})):
+            edit_hive(
+                volume,
+                "Windows/System32/config/SOFTWARE",
+                lambda root, key=key, values=values: put_values(root, key, **values),
+            )
 
     result, entries, deltas = capture_change(packaging, change)
     assert entries == deltas == {}
