@@ -26,6 +26,8 @@ _MAX_SIZE = 16 << 20
 _MAX_FILES = 1000
 _MAX_DEPTH = 12
 _MAX_ENTRIES = 20_000
+#: Patterns of keys have limits; a key with more names or characters is not one of Windows.
+_MAX_NAMES, _MAX_KEY = 50, 4000
 #: Entries that delete the value after this prefix.
 _DELETED = "**del."
 
@@ -82,7 +84,9 @@ def read_policy(data: bytes) -> Iterator[tuple[str, str]]:
         names = [part for part in key.split("\\") if part]
         if name.lower().startswith(_DELETED):
             name = name[len(_DELETED) :]
-        if names and names[0].upper() in ("SOFTWARE", "SYSTEM") and len(names) <= 50 and not name.startswith("**"):
+        if len(names) > _MAX_NAMES or len(key) > _MAX_KEY or name.startswith("**"):
+            continue
+        if names and names[0].upper() in ("SOFTWARE", "SYSTEM"):
             yield "\\".join((names[0].upper(), *names[1:])), name
 
 

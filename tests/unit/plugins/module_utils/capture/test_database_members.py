@@ -162,6 +162,7 @@ def test_policy_that_is_damaged_gives_its_valid_entries():
         )
     assert list(read_policy(b"PReg\x02\0\0\0" + data[8:])) == []
     assert list(read_policy(policy(("Other\\A", "one"), ("Software\\A", "**delvals.")))) == []
+    assert list(read_policy(policy((f"Software\\{'x' * 5000}", "one"), ("Software" + "\\A" * 60, "two")))) == []
 
 
 def test_secrets_profiles_and_trace_state_are_left_out_and_providers_are_taken(packaging):
