@@ -101,6 +101,8 @@ def test_role_manual_packaging_requires_action_and_captures(office, play):
     }
     # The connector and the layer, whose packaging machine needs the connector.
     assert play([package], "--check")[0] == 2
+    with pytest.raises(AssertionError, match=r"repository\.catalog_missing"):
+        play([package | {"connector": "nowhere"}], "--check")
     changed, output = play([package])
     assert changed == 2
     assert "Install the software of the layer in it" in output
