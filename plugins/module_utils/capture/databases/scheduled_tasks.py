@@ -27,8 +27,8 @@ _CACHE = "Microsoft\\Windows NT\\CurrentVersion\\Schedule\\TaskCache"
 _LISTS = ("Tasks", "Plain", "Boot", "Logon", "Maintenance")
 _UPDATES = "MICROSOFT\\WINDOWS\\UPDATEORCHESTRATOR\\"
 _ID = re.compile(r"\{[0-9A-Fa-f-]{36}\}")
-#: A pattern has at most 64 names.
-_MAX_DEPTH = 50
+#: A pattern has at most 64 names and 4096 characters.
+_MAX_DEPTH, _MAX_PATH = 50, 3500
 
 
 def find_tasks(compared: Compared) -> list[Rule]:
@@ -75,7 +75,8 @@ def _tasks(windows: WindowsInstallation) -> dict[str, tuple[str, str]]:
     tree = windows.software.root.key(f"{_CACHE}\\Tree")
     tasks: dict[str, tuple[str, str]] = {}
     for path, key in tree.walk() if tree is not None else ():
-        identifier = windows.setting(key, "Id") if path.count("\\") < _MAX_DEPTH else None
+        is_path = path.count("\\") < _MAX_DEPTH and len(path) < _MAX_PATH
+        identifier = windows.setting(key, "Id") if is_path else None
         if isinstance(identifier, str) and _ID.fullmatch(identifier):
             tasks[WINDOWS.fold(path)] = path, identifier
     return tasks
