@@ -275,22 +275,6 @@ def test_failed_shutdown_is_not_finished_before_next_start(machine):
     assert vm.has("image/finished")
 
 
-def test_scripts_wait_for_windows_setup(machine):
-    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"), limits={})
-    vm.wine.put({"kmsdir/runato.cmd": windows_text("echo key>>C:\\order.txt\n")})
-    for value in ("1", "0"):
-        vm.wine.run("reg", "add", "HKLM\\SYSTEM\\Setup", "/v", "OOBEInProgress", "/t", "REG_DWORD", "/d", value, "/f")
-        if value == "1":
-            with pytest.raises(TimeoutError):
-                vm.start(timeout=6)
-            assert vm.order == []
-            assert vm.reports == [("image", "0123456789abcdef"), ("state", "running")]
-            assert vm.waits == {}
-    assert vm.start() == SHUTDOWN
-    assert vm.order == ["key", "a"]
-    assert vm.waits["setup"] == "ready"
-
-
 def test_powershell_script_runs_in_powershell(machine):
     vm = machine(("app layer A 1", "a.ps1", "#output done\n#exit 3"))
     assert vm.start() == ON
@@ -489,14 +473,22 @@ def test_devices_are_observed_without_powershell(machine):
     assert vm.count("tasklist", "/nh", "/fo", "csv", "/fi", "imagename eq drvinst.exe") == 3
 
 
-def test_setup_that_never_ends_keeps_vm_on(machine):
+def test_activation_and_scripts_wait_for_windows_setup(machine):
     vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"), limits={"setup": 1})
-    vm.wine.run("reg", "add", "HKLM\\SYSTEM\\Setup", "/v", "OOBEInProgress", "/t", "REG_DWORD", "/d", "1", "/f")
+    vm.wine.put({"kmsdir/runato.cmd": windows_text("echo key>>C:\\order.txt\n")})
+    setup = ("reg", "add", "HKLM\\SYSTEM\\Setup", "/v", "OOBEInProgress", "/t", "REG_DWORD", "/f", "/d")
+    vm.wine.run(*setup, "1")
     assert vm.start() == ON
     assert vm.waits == {"setup": "timeout"}
     assert vm.order == []
     assert vm.reports[-1] == ("state", "failed")
     assert vm.wine.guestinfo[_KEY_PREFIX + "current"] == "wait setup"
+    # Windows Setup has ended.
+    vm.wine.run(*setup, "0")
+    vm.settings(setup=60)
+    assert vm.start() == SHUTDOWN
+    assert vm.order == ["key", "a"]
+    assert vm.waits["setup"] == "ready"
 
 
 def test_waits_are_turned_off_by_zero(machine):
