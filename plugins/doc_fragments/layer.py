@@ -154,7 +154,7 @@ options:
     choices: [auto, ignore]
     default: auto
   state:
-    description: Whether the version exists. A version that an image template uses cannot be removed.
+    description: Whether the version exists. A version that an image template, a layer version or a packaging machine uses cannot be removed.
     type: str
     choices: [present, absent]
     default: present

@@ -69,7 +69,9 @@ options:
         choices: [present, absent]
         default: present
   state:
-    description: Whether the version exists. A version that image templates use or that app layers depend on cannot be removed.
+    description:
+      - Whether the version exists. A version that image templates use, that app layers depend on, or from which the packaging machine of an app
+        layer or a platform layer was created, cannot be removed.
     type: str
     choices: [present, absent]
     default: present

@@ -28,7 +28,7 @@ def remove_versions(
 
     Raises:
         Conflict: ``catalog.in_use`` if an image template uses a version, ``catalog.layer_needed`` if a
-            version of another layer was built on it.
+            version of another layer was built on it, or a packaging machine was created from it.
         InvalidInput: ``layers.name`` if no layer can have this name.
         Corrupt: ``catalog.field`` if a document is damaged.
     """
@@ -94,6 +94,25 @@ def _refuse_needed(repository: Repository, kind: str, removed: VersionName) -> N
             code="catalog.layer_needed",
             hint="Delete those layer versions first.",
             layers=needing,
+        )
+    _refuse_packaging(repository, kind, removed, subject)
+
+
+def _refuse_packaging(repository: Repository, kind: str, removed: VersionName, subject: str) -> None:
+    """Refuse a version from which packaging machines were created: what is installed in them could not be captured."""
+    packaged = [
+        f"{layer_label(record.kind)} {record.layer} {record.version}"
+        for _name, record in document_collections.packaging_records(repository).all()
+        if record.kind in (APP, PLATFORM)
+        and (kind, removed.name, removed.version)
+        in {(layer.kind, layer.name, layer.version) for layer in (record.os_layer, *record.prerequisites)}
+    ]
+    if packaged:
+        raise Conflict(
+            f"{subject} cannot be deleted: packaging machines were created from it, for the {', the '.join(packaged[:_MAX_SHOWN])}.",
+            code="catalog.layer_needed",
+            hint="Capture these layer versions, and delete their packaging machines with the module packaging_machine and state absent.",
+            layers=packaged,
         )
 
 

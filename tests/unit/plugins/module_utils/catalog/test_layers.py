@@ -11,6 +11,7 @@ import time
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog import document_collections
+from ansible_collections.strata.layering.plugins.module_utils.catalog.kinds import NOISE
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layer_document import LayerDocument
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layer_removal import remove_versions
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layers import (
@@ -22,11 +23,17 @@ from ansible_collections.strata.layering.plugins.module_utils.catalog.layers imp
     refuse_other_script,
     store_layer,
 )
+from ansible_collections.strata.layering.plugins.module_utils.catalog.packaging_record import BaseImage, PackagingRecord
 from ansible_collections.strata.layering.plugins.module_utils.catalog.script_record import ScriptRecord
 from ansible_collections.strata.layering.plugins.module_utils.catalog.scripts import Script
 from ansible_collections.strata.layering.plugins.module_utils.catalog.version_name import VersionName
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
-from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import APP, OS, PLATFORM
+from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import (
+    APP,
+    OS,
+    PLATFORM,
+    LayerReference,
+)
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.support.layer_documents import DIGEST, entry, software_entry
 
@@ -180,3 +187,34 @@ def test_version_that_another_layer_needs_is_not_removed(repository):
         assert remove(repository, kind, name).after is None
         assert not remove(repository, kind, name).changed
     assert document_collections.layers(repository, OS).all() == []
+
+
+@pytest.mark.parametrize(("kind", "is_refused"), [(APP, True), (PLATFORM, True), (OS, False), (NOISE, False)])
+def test_version_that_a_packaging_machine_was_created_from_is_not_removed(repository, kind, is_refused):
+    add(repository, OS, "Server", "1")
+    add(repository, APP, "Runtime", "1")
+    add(repository, APP, "Runtime", "2")
+    records = document_collections.packaging_records(repository)
+    record = PackagingRecord(
+        kind=kind,
+        layer="Tool",
+        version="3",
+        os_layer=LayerReference(OS, "Server", "1", DIGEST),
+        prerequisites=(LayerReference(APP, "Runtime", "1", DIGEST),),
+        start_from=None,
+        connector="desktops",
+        base=BaseImage("sha256:1", None),
+        created="2026-11-30T10:00:00Z",
+    )
+    records.store(f"{kind}/Tool/3", record)
+    assert remove(repository, APP, "Runtime", "2").changed
+    needed = ((APP, "Runtime"), (OS, "Server"))
+    for layer, name in needed if is_refused else ():
+        with pytest.raises(Conflict) as caught:
+            remove(repository, layer, name, "1")
+        assert caught.value.code == "catalog.layer_needed"
+        assert caught.value.details["layers"] == [f"{kind} layer Tool 3"]
+    if is_refused:
+        records.remove(f"{kind}/Tool/3")
+    for layer, name in needed:
+        assert remove(repository, layer, name, "1").changed
