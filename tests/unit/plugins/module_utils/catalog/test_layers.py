@@ -191,6 +191,7 @@ def test_version_that_another_layer_needs_is_not_removed(repository):
 
 @pytest.mark.parametrize(("kind", "is_refused"), [(APP, True), (PLATFORM, True), (OS, False), (NOISE, False)])
 def test_version_that_a_packaging_machine_was_created_from_is_not_removed(repository, kind, is_refused):
+    add(repository, OS, "Windows", "1")
     add(repository, OS, "Server", "1")
     add(repository, APP, "Runtime", "1")
     add(repository, APP, "Runtime", "2")
