@@ -14,9 +14,9 @@ from ...plugins.module_utils.capture.capture import CaptureResult, capture
 from ...plugins.module_utils.catalog import layer_store
 from ...plugins.module_utils.disk.block_device import FileDevice
 from ...plugins.module_utils.images import os_import
+from ...plugins.module_utils.images.composing.layered_image import compose_stack
 from ...plugins.module_utils.images.image_files import export
-from ...plugins.module_utils.images.layered_image import compose_stack
-from ...plugins.module_utils.images.thin_image import ThinImage
+from ...plugins.module_utils.images.stored.thin_image import ThinImage
 from ...plugins.module_utils.layers.layer_version import APP, OS, ROLE_DISK, ROLE_GRAINS, Blob, LayerVersion
 from ...plugins.module_utils.repository.repository import Repository
 from . import compare, disks, wine

@@ -11,8 +11,8 @@ import hashlib
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
-from ansible_collections.strata.layering.plugins.module_utils.images.conflicts import StackClaims
 from ansible_collections.strata.layering.plugins.module_utils.images.os_import import find_windows
+from ansible_collections.strata.layering.plugins.module_utils.images.planning.conflicts import StackClaims
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import HIVE, WHITEOUT
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.tests.acceptance import compare, disks, wine

@@ -96,7 +96,7 @@ def compose(repository: str, name: str, forget_verified: bool = False) -> dict:
     """
     import shutil
 
-    from ...plugins.module_utils.images.layered_image import compose_template
+    from ...plugins.module_utils.images.composing.layered_image import compose_template
 
     if forget_verified:
         shutil.rmtree(os.path.join(os.environ["XDG_CACHE_HOME"], "strata.layering"), ignore_errors=True)
@@ -112,7 +112,7 @@ def compose(repository: str, name: str, forget_verified: bool = False) -> dict:
 
 def forget_images(repository: str) -> dict:
     """Remove all thin images and the blobs that only they reference."""
-    from ...plugins.module_utils.images.thin_image import read_config, reference_of, stored
+    from ...plugins.module_utils.images.stored.thin_image import read_config, reference_of, stored
     from ...plugins.module_utils.repository.repository import Repository
 
     opened = Repository.open(repository, writable=True)
@@ -129,7 +129,7 @@ def forget_images(repository: str) -> dict:
 
 def write_image(repository: str, name: str, output: str, sync: bool) -> dict:
     """Write a composed image to a file."""
-    from ...plugins.module_utils.images.layered_image import compose_template
+    from ...plugins.module_utils.images.composing.layered_image import compose_template
 
     image = compose_template(*_resolve(repository, name))
     begin = time.perf_counter()
@@ -144,7 +144,7 @@ def write_image(repository: str, name: str, output: str, sync: bool) -> dict:
 
 def write_package(repository: str, name: str, folder: str) -> dict:
     """Write a composed image as an OVF package."""
-    from ...plugins.module_utils.images.layered_image import compose_template
+    from ...plugins.module_utils.images.composing.layered_image import compose_template
     from ...plugins.module_utils.ovf.descriptor_writer import ImageDescription, write_descriptor
 
     image = compose_template(*_resolve(repository, name))
@@ -209,8 +209,8 @@ def preflight(repository: str, name: str, connection: dict) -> dict:
 def packaging_disk(repository: str, output: str) -> dict:
     """Write the raw disk of a packaging machine without prerequisites."""
     from ...plugins.module_utils.catalog.layers import find_version
+    from ...plugins.module_utils.images.composing.layered_image import compose_stack
     from ...plugins.module_utils.images.image_files import export
-    from ...plugins.module_utils.images.layered_image import compose_stack
     from ...plugins.module_utils.repository.repository import Repository
 
     opened = Repository.open(repository, writable=True)
@@ -256,7 +256,7 @@ def publish_all(repository: str, names: list[str], parallel: int, connection: di
 
 def statistics(repository: str, name: str) -> dict:
     """Return the composing statistics of a template's image, which must be in the repository."""
-    from ...plugins.module_utils.images import thin_image
+    from ...plugins.module_utils.images.stored import thin_image
 
     opened, resolved = _resolve(repository, name)
     return thin_image.read_config(opened, resolved.content_digest).statistics.to_dict()
@@ -335,7 +335,7 @@ def rewrite_hive(hive: str) -> dict:
 
 def merge_layers(layers: int, count: int) -> dict:
     """Merge layers of ``count`` files and keys each, of which half are in all layers."""
-    from ...plugins.module_utils.images.stack_merge import merge
+    from ...plugins.module_utils.images.stack.stack_merge import merge
     from ...plugins.module_utils.layers.entry import Entry
     from ...plugins.module_utils.winregistry.delta_builder import DeltaBuilder
     from ...plugins.module_utils.winregistry.delta_merge import combine_deltas

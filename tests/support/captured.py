@@ -28,12 +28,12 @@ from ...plugins.module_utils.disk.partitions import (
     TYPE_MICROSOFT_RESERVED,
     read_partitions,
 )
-from ...plugins.module_utils.images import compose
-from ...plugins.module_utils.images.compose import Composition
-from ...plugins.module_utils.images.compose_config import ComposeConfig
-from ...plugins.module_utils.images.layer_stack import stacked_layer
-from ...plugins.module_utils.images.os_disk import INDEX_TYPE, VMDK_TYPE, OsDisk
-from ...plugins.module_utils.images.thin_image import ThinImage
+from ...plugins.module_utils.images.composing import compose
+from ...plugins.module_utils.images.composing.compose import Composition
+from ...plugins.module_utils.images.stack.layer_stack import stacked_layer
+from ...plugins.module_utils.images.stored.compose_config import ComposeConfig
+from ...plugins.module_utils.images.stored.os_disk import INDEX_TYPE, VMDK_TYPE, OsDisk
+from ...plugins.module_utils.images.stored.thin_image import ThinImage
 from ...plugins.module_utils.layers.layer_version import LayerReference, LayerVersion
 from ...plugins.module_utils.ntfs.volume import Volume
 from ...plugins.module_utils.ntfs.volume_state import read_state

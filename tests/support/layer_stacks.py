@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from ...plugins.module_utils.common import security_descriptors as descriptors
 from ...plugins.module_utils.common.errors import Conflict, InvalidInput
 from ...plugins.module_utils.disk.overlay import CopyOnWriteDevice
-from ...plugins.module_utils.images.apply import Applier
-from ...plugins.module_utils.images.refusals import find_refusals
-from ...plugins.module_utils.images.stack_merge import merge
+from ...plugins.module_utils.images.composing.apply import Applier
+from ...plugins.module_utils.images.stack.refusals import find_refusals
+from ...plugins.module_utils.images.stack.stack_merge import merge
 from ...plugins.module_utils.layers.archive import ArchiveReader, ArchiveWriter
 from ...plugins.module_utils.layers.entry import Entry
 from ...plugins.module_utils.layers.file_index import Record

@@ -18,7 +18,7 @@ from ...plugins.module_utils.disk.block_device import BlockDevice, FileDevice
 from ...plugins.module_utils.disk.encode import encode
 from ...plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, Partition, read_partitions
 from ...plugins.module_utils.images import image_files
-from ...plugins.module_utils.images.layered_image import compose_stack
+from ...plugins.module_utils.images.composing.layered_image import compose_stack
 from ...plugins.module_utils.ntfs.volume import Volume
 from ...plugins.module_utils.repository.repository import Repository
 from ..sample.reread import RangeStream

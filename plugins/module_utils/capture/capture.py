@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from ..catalog import layer_store
 from ..common.findings import WARN, Finding
 from ..common.progress import Progress, silent
-from ..images.thin_image import ThinImage
+from ..images.stored.thin_image import ThinImage
 from ..layers import entry as model
 from ..layers.entry import Entry, printable
 from ..layers.folder import Opener as StreamOpener

@@ -21,10 +21,10 @@ from ..disk import partitions
 from ..disk.block_device import BlockDevice, Window
 from ..disk.grain_compare import differing_grains
 from ..disk.grains import GRAIN_SHIFT, grain_total
-from ..images.free_grains import free_grains
-from ..images.lineage_marker import LineageMarker, read_marker
+from ..images.composing.free_grains import free_grains
 from ..images.os_import import find_windows
-from ..images.thin_image import ThinImage, read_config
+from ..images.stored.lineage_marker import LineageMarker, read_marker
+from ..images.stored.thin_image import ThinImage, read_config
 from ..ntfs.file_state import FileState, read_state
 from ..ntfs.mft import MasterFileTable
 from ..ntfs.ranges import Ranges

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..images.stack_merge import MAX_DEPTH
+from ..images.stack.stack_merge import MAX_DEPTH
 from ..layers.entry import component_problem, path_problem
 from ..ntfs.file_state import Name
 

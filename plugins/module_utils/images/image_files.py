@@ -28,8 +28,8 @@ from ..disk.block_device import write_all
 from ..disk.grains import GRAIN_SHIFT, ZERO_GRAIN
 from ..ovf.descriptor_writer import ImageDescription, write_descriptor
 from ..ovf.ova import OvaWriter
-from .boot_drivers import image_controllers
-from .thin_image import ThinImage
+from .composing.boot_drivers import image_controllers
+from .stored.thin_image import ThinImage
 
 #: The names in OVF of the controllers from which images can start, see windows/boot_controllers.py.
 _CONTROLLERS = {

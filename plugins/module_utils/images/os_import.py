@@ -26,9 +26,9 @@ from ..windows.installation import WindowsInstallation, find_hive, is_windows
 from ..windows.partition import windows_partition
 from ..windows.readiness import DiskFacts, check_readiness, find_boot_controllers
 from ..winregistry.hive_names import HIVES
-from .free_grains import free_grains
-from .lineage_marker import replace_marker
-from .os_disk import INDEX_TYPE, VMDK_TYPE, stored_descriptor
+from .composing.free_grains import free_grains
+from .stored.lineage_marker import replace_marker
+from .stored.os_disk import INDEX_TYPE, VMDK_TYPE, stored_descriptor
 
 _BOOT_TYPES = frozenset((partitions.TYPE_EFI_SYSTEM, partitions.TYPE_MICROSOFT_RESERVED))
 _GIB = 1 << 30

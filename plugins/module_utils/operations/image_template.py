@@ -189,7 +189,7 @@ def _shown(repository: Repository, template: TemplateDocument | None, with_confl
         return None
     if not with_conflicts:
         return template.to_dict()
-    from ..images.plan import contested
+    from ..images.planning.plan import contested
 
     try:
         return template.to_dict() | {"contested": contested(repository, resolve(repository, template))}

@@ -18,7 +18,7 @@ from ..common.counting import counted
 from ..common.errors import Conflict, InternalError, InvalidInput
 from ..common.findings import FAIL
 from ..common.progress import Progress
-from ..images.layer_content import LayerContent, load_content
+from ..images.planning.layer_content import LayerContent, load_content
 from ..layers.entry import FILE, WHITEOUT, Entry
 from ..layers.folder import FIXED_TIME, Opener, entries_from_folder, source_fingerprint, source_records
 from ..layers.layer_version import ROLE_ARCHIVE, LayerReference, LayerVersion
@@ -191,7 +191,7 @@ class FilesSource:
     def _hives(self, repository: Repository, os_layer: str, *, must_start: bool = True) -> list[tuple[str, bytes]]:
         if not self.registry:
             return []
-        from ..images import reg_files
+        from ..images.composing import reg_files
 
         return reg_files.deltas_from_files(repository, os_layer, self.registry, time=self._time, must_start=must_start)
 
@@ -253,7 +253,7 @@ class PackagedSource:
         """
         from ..capture import capture
         from ..capture.rules import parse_rules
-        from ..images.layered_image import compose_stack
+        from ..images.composing.layered_image import compose_stack
 
         rules = parse_rules(self.exclusions)
         packaged = self._open()
@@ -337,7 +337,7 @@ def _with_chosen_script(
     repository: Repository, layer: LayerVersion, choice: ScriptChoice
 ) -> tuple[LayerVersion, Script | None]:
     """Add the script that a captured version gets because of its files; return the version as it is stored then, and its script."""
-    from ..images.layer_stack import read_indexes, stacked_layer
+    from ..images.stack.layer_stack import read_indexes, stacked_layer
 
     if choice.script is not None or not choice.office_activation:
         return layer, choice.script

@@ -26,7 +26,7 @@ from ..shares.share import Share, Status, parent_of
 from .options import RepositoryOptions, share_credentials
 
 if TYPE_CHECKING:
-    from ..images.thin_image import ThinImage
+    from ..images.stored.thin_image import ThinImage
 
 _MAX_RECORD = 65536
 _MAX_SHOWN = 5
@@ -250,7 +250,7 @@ def _ensure(
         return Outcome(False, after, after, result | {"bytes": recorded["bytes"]})
     warnings: list[str] = []
     if not check_mode:
-        from ..images.layered_image import compose_template, os_layer_facts
+        from ..images.composing.layered_image import compose_template, os_layer_facts
 
         image = compose_template(repository, template, progress=progress)
         warnings = _warnings(template, image.config.statistics.dropped)

@@ -14,7 +14,7 @@ from ..catalog.templates import require_resolved
 from ..catalog.version_name import VersionName, VersionRequest
 from ..common.errors import InvalidInput, MissingLibrary, NotFound
 from ..common.outcome import Outcome
-from ..images.plan import plan_template
+from ..images.planning.plan import plan_template
 from ..layers.layer_version import check_kind, check_layer_name
 from ..repository.repository import Repository
 from .options import ConnectionOptions, RepositoryOptions

@@ -112,7 +112,7 @@ class _Job:
             except OSError as error:
                 raise composer_error(error) from error
         if self.diff_mode and published.before != published.after and published.after is not None:
-            from ..images.plan import contested
+            from ..images.planning.plan import contested
 
             published.after = published.after | {"contested": contested(self.repository, template)}
         return published

@@ -115,7 +115,7 @@ class NoiseProfileKeeper:
 
     def _record(self, before: dict[str, Any] | None, packaged: PackagedDisk) -> NoiseProfileChange:
         from ..capture.noise.record import record_profile
-        from ..images.layered_image import compose_stack
+        from ..images.composing.layered_image import compose_stack
 
         opener, source = packaged.opener(), packaged.describe()
         if self.check_mode:

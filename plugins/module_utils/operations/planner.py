@@ -20,7 +20,7 @@ from ..catalog.templates import resolve
 from ..catalog.version_name import VersionRequest
 from ..common.errors import Conflict, StrataError, composer_error
 from ..common.progress import silent
-from ..images.plan import TemplatePlan, conflict_lines, plan_template
+from ..images.planning.plan import TemplatePlan, conflict_lines, plan_template
 from ..layers.layer_version import APP, OS, PLATFORM
 from ..publish import image_records
 from ..publish.context import PublishOptions

@@ -120,7 +120,7 @@ def _outdated_images(repository: Repository) -> list[str]:
     They can be composed again. The image that a packaging machine was created with is kept: composed again
     it could have other bytes, with which the disk of the VM cannot be compared.
     """
-    from ..images.thin_image import reference_of, stored
+    from ..images.stored.thin_image import reference_of, stored
 
     kept = {
         image.content_digest

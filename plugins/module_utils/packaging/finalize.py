@@ -143,7 +143,7 @@ class _Finalization:
 
     def _check_base(self) -> None:
         """Raise Conflict when the repository no longer contains the image that capturing compares the disk with."""
-        from ..images.thin_image import reference_of
+        from ..images.stored.thin_image import reference_of
 
         base = self._record.base
         if self._context.request.kind == OS:

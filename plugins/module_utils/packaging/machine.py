@@ -21,7 +21,7 @@ from ..catalog.vsphere_records import MachineRecord, UploadRecord
 from ..common.errors import Conflict, NotFound
 from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress
-from ..images.thin_image import ThinImage
+from ..images.stored.thin_image import ThinImage
 from ..layers.layer_version import LayerReference
 from ..publish.image_records import read_machine
 from ..publish.placement import Target
@@ -98,14 +98,14 @@ def machine_prefix(name: str, version: str) -> str:
 
 def compose_base(repository: Repository, packaging: Packaging, progress: Progress) -> ThinImage:
     """Return the image that capturing compares the disk with."""
-    from ..images.layered_image import compose_stack
+    from ..images.composing.layered_image import compose_stack
 
     return compose_stack(repository, packaging.os_layer, packaging.prerequisites, progress=progress)
 
 
 def compose_machine(repository: Repository, packaging: Packaging, base: ThinImage, progress: Progress) -> ThinImage:
     """Return the image for the VM: ``base``, with the version that the layer starts from."""
-    from ..images.layered_image import grow_image
+    from ..images.composing.layered_image import grow_image
 
     return grow_image(repository, base, packaging.start_from, progress=progress) if packaging.start_from else base
 

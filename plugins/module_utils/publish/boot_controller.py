@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..common.errors import Conflict
-from ..images.boot_drivers import layers_that_change, missing_driver, os_layer_controllers
-from ..images.thin_image import ThinImage
+from ..images.composing.boot_drivers import layers_that_change, missing_driver, os_layer_controllers
+from ..images.stored.thin_image import ThinImage
 from ..layers.layer_version import LayerReference
 from ..preflight.boot_controller import boot_advice
 from ..preflight.subject import BootDrivers

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..catalog import layer_store
 from ..catalog.resolved_template import ResolvedTemplate
-from ..images.os_disk import OsDisk
+from ..images.stored.os_disk import OsDisk
 from ..layers.layer_version import LayerReference
 from ..preflight.checks import run_checks
 from ..preflight.subject import ImageNeeds

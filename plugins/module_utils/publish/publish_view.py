@@ -213,7 +213,7 @@ class PublishView:
         return is_uploaded(facts, [task.upload for task in self._tasks() if task.digest == self._template.image_digest])
 
     def _target(self) -> Target:
-        from ..images.layered_image import os_layer_facts
+        from ..images.composing.layered_image import os_layer_facts
 
         template = self._template
         if template.connector.script:

@@ -13,8 +13,8 @@ from ..catalog.image_record import ImageRecord, ScriptRun
 from ..catalog.resolved_template import ResolvedTemplate
 from ..catalog.vsphere_records import MachineRecord
 from ..common.counting import counted_examples
-from ..images.layered_image import compose_template
-from ..images.thin_image import ThinImage
+from ..images.composing.layered_image import compose_template
+from ..images.stored.thin_image import ThinImage
 from ..preflight.checks import require_passed, warnings
 from ..vsphere import vm as machines
 from ..vsphere.custom_attributes import define_attributes, set_attributes

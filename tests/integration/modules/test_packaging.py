@@ -12,7 +12,10 @@ import subprocess
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layers import find_version
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
-from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack, grow_image
+from ansible_collections.strata.layering.plugins.module_utils.images.composing.layered_image import (
+    compose_stack,
+    grow_image,
+)
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.sample.reread import read_volume
 from ansible_collections.strata.layering.tests.support.background import Background, eventually

@@ -9,9 +9,12 @@ import os
 import time
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layers import find_version
-from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack
-from ansible_collections.strata.layering.plugins.module_utils.images.lineage_marker import read_marker
-from ansible_collections.strata.layering.plugins.module_utils.images.os_disk import OsDisk, windows_partition_number
+from ansible_collections.strata.layering.plugins.module_utils.images.composing.layered_image import compose_stack
+from ansible_collections.strata.layering.plugins.module_utils.images.stored.lineage_marker import read_marker
+from ansible_collections.strata.layering.plugins.module_utils.images.stored.os_disk import (
+    OsDisk,
+    windows_partition_number,
+)
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.plugins.module_utils.windows.installation import exists, read_file

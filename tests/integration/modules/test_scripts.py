@@ -16,7 +16,7 @@ from dissect.ntfs.exceptions import FileNotFoundError as Missing
 from ansible_collections.strata.layering.plugins.module_utils.catalog.office_activation import office_script
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
-from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack
+from ansible_collections.strata.layering.plugins.module_utils.images.composing.layered_image import compose_stack
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.sample.reread import RangeStream
 from ansible_collections.strata.layering.tests.support import stored_layers

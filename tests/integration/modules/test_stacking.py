@@ -11,7 +11,7 @@ import os
 from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
 from ansible_collections.strata.layering.plugins.module_utils.catalog.templates import require_resolved
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
-from ansible_collections.strata.layering.plugins.module_utils.images.plan import plan_template
+from ansible_collections.strata.layering.plugins.module_utils.images.planning.plan import plan_template
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from ...common.progress import Progress, silent
-from ...images.thin_image import ThinImage
+from ...images.stored.thin_image import ThinImage
 from ...ntfs.volume import Volume
 from ...ntfs.volume_process import run_on_volume
 from ...windows.finalize_checks import check_finalized

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture
 from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
-from ansible_collections.strata.layering.plugins.module_utils.images.conflicts import StackClaims
+from ansible_collections.strata.layering.plugins.module_utils.images.planning.conflicts import StackClaims
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume

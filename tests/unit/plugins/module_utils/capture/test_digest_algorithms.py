@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt
 from ansible_collections.strata.layering.plugins.module_utils.disk.grains import BLAKE2B, BLAKE3
-from ansible_collections.strata.layering.plugins.module_utils.images import thin_image
+from ansible_collections.strata.layering.plugins.module_utils.images.stored import thin_image
 from ansible_collections.strata.layering.tests.support.captured import Packaging, capture_change, make_windows_disk
 
 

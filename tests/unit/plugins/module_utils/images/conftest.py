@@ -23,12 +23,16 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.partitions im
     TYPE_MICROSOFT_RESERVED,
     read_partitions,
 )
-from ansible_collections.strata.layering.plugins.module_utils.images import compose, thin_image
-from ansible_collections.strata.layering.plugins.module_utils.images.compose import Composition
-from ansible_collections.strata.layering.plugins.module_utils.images.compose_config import ComposeConfig
+from ansible_collections.strata.layering.plugins.module_utils.images.composing import compose
+from ansible_collections.strata.layering.plugins.module_utils.images.composing.compose import Composition
 from ansible_collections.strata.layering.plugins.module_utils.images.image_files import export
-from ansible_collections.strata.layering.plugins.module_utils.images.layer_stack import StackedLayer, stacked_layer
-from ansible_collections.strata.layering.plugins.module_utils.images.os_disk import INDEX_TYPE, VMDK_TYPE, OsDisk
+from ansible_collections.strata.layering.plugins.module_utils.images.stack.layer_stack import (
+    StackedLayer,
+    stacked_layer,
+)
+from ansible_collections.strata.layering.plugins.module_utils.images.stored import thin_image
+from ansible_collections.strata.layering.plugins.module_utils.images.stored.compose_config import ComposeConfig
+from ansible_collections.strata.layering.plugins.module_utils.images.stored.os_disk import INDEX_TYPE, VMDK_TYPE, OsDisk
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerReference, LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.times import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume

@@ -26,7 +26,7 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.flat import o
 from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.images import os_import
-from ansible_collections.strata.layering.plugins.module_utils.images.os_disk import OsDisk
+from ansible_collections.strata.layering.plugins.module_utils.images.stored.os_disk import OsDisk
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.plugins.module_utils.windows.installation import read_file
