@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 
 from ..catalog import layer_store
+from ..common.child_process import ChildCall
 from ..common.findings import WARN, Finding
 from ..common.progress import Progress, silent
 from ..images.stored.thin_image import ThinImage
@@ -160,22 +160,25 @@ class _Capture:
         )
 
     def _examine_and_compare(self) -> tuple[_Examined, DiskDifference]:
-        """Read the hives while threads hash the disk, which needs no Python, if the disk allows reads at the same time."""
-        packaged = self._packaged
-        gate, after = self._check()
-        grains = functools.partial(grains_that_differ, packaged, self._request.base_image, progress=self._progress)
-        with ThreadPoolExecutor(1, thread_name_prefix="grains") as pool:
-            pending = pool.submit(grains) if packaged.disk.concurrent_reads else None
-            examined = self._examine(after, gate)
-            found = pending.result() if pending is not None else grains()
-        return examined, difference(packaged, found)
+        """Read the hives while another process hashes the disk, if two processes can read it: both need a processor."""
+        packaged, base_image = self._packaged, self._request.base_image
+        if packaged.disk.forked_reads:
+            with ChildCall(
+                grains_that_differ, packaged, base_image, progress=self._progress, subject="the packaged disk"
+            ) as hashing:
+                examined = self._examine(*self._check())
+                grains = hashing.result()
+        else:
+            examined = self._examine(*self._check())
+            grains = grains_that_differ(packaged, base_image, progress=self._progress)
+        return examined, difference(packaged, grains)
 
-    def _check(self) -> tuple[list[dict], WindowsInstallation]:
+    def _check(self) -> tuple[WindowsInstallation, list[dict]]:
         after = WindowsInstallation.open(self._new)
         self._keep("new", after)
         gate = check_finalized(after)
         self._request.judge_gate(gate)
-        return gate, after
+        return after, gate
 
     def _examine(self, after: WindowsInstallation, gate: list[dict]) -> _Examined:
         before = WindowsInstallation.open(self._old) if is_windows(self._old) else None

@@ -122,27 +122,62 @@ def run_in_child(
         Corrupt common.child_out_of_memory: the child needed more than ``memory``.
         InternalError common.child_failed: ``function`` raised any other exception; its traceback is in the details.
     """
-    if progress is not silent:
-        keywords["progress"] = progress
-    task = _Task(subject, hint, memory, timeout)
-    reading, writing = os.pipe2(os.O_CLOEXEC)
-    parent = os.getpid()
-    child = os.fork()
-    if not child:
-        _child(parent, reading, writing, memory, lambda: _call(function, arguments, keywords, writing))
-    os.close(writing)
-    reaped = False
-    try:
-        kind, payload = _listen(reading, progress, task)
-        status = os.waitpid(child, 0)[1]
-        reaped = True
-    finally:
-        os.close(reading)
-        if not reaped:
+    with ChildCall(
+        function,
+        *arguments,
+        progress=progress,
+        memory=memory,
+        timeout=timeout,
+        subject=subject,
+        hint=hint,
+        **keywords,
+    ) as call:
+        return call.result()
+
+
+class ChildCall:
+    """A call of a function in a child process, which runs while the caller does other work.
+
+    The arguments are those of ``run_in_child``. It is a context manager: the child ends with the context.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        progress: Progress = silent,
+        memory: int = MEMORY,
+        timeout: float | None = None,
+        subject: str = "the data",
+        hint: str | None = None,
+        **keywords: Any,
+    ) -> None:
+        if progress is not silent:
+            keywords["progress"] = progress
+        self._progress = progress
+        self._task = _Task(subject, hint, memory, timeout)
+        self._reading, writing = os.pipe2(os.O_CLOEXEC)
+        parent = os.getpid()
+        self._child = os.fork()
+        if not self._child:
+            _child(parent, self._reading, writing, memory, lambda: _call(function, arguments, keywords, writing))
+        os.close(writing)
+
+    def result(self) -> Any:
+        """Wait for the child and return its result; raise as ``run_in_child``. ``timeout`` counts from here."""
+        kind, payload = _listen(self._reading, self._progress, self._task)
+        child, self._child = self._child, 0
+        return _outcome(kind, payload, os.waitpid(child, 0)[1], self._task)
+
+    def __enter__(self) -> ChildCall:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        os.close(self._reading)
+        if self._child:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-    return _outcome(kind, payload, status, task)
+                os.kill(self._child, signal.SIGKILL)
+            os.waitpid(self._child, 0)
 
 
 # -- the parent

@@ -20,13 +20,15 @@ class BlockDevice(abc.ABC):
     """A disk, or a part of one, with byte offsets from 0 to ``size``.
 
     ``name`` is its name in error messages. Devices are context managers. Several threads
-    may read at the same time if ``concurrent_reads`` is true.
+    may read at the same time if ``concurrent_reads`` is true, and several processes if
+    ``forked_reads`` is true for a device that was opened before the fork.
     """
 
     name: str
     size: int
     read_only: bool = True
     concurrent_reads: bool = False
+    forked_reads: bool = False
 
     @abc.abstractmethod
     def pread(self, count: int, offset: int) -> bytes:
@@ -92,6 +94,7 @@ class FileDevice(BlockDevice):
     """A raw image file or a host block device."""
 
     concurrent_reads = True
+    forked_reads = True
 
     def __init__(self, path: str, *, writable: bool = False) -> None:
         self.path = path

@@ -38,6 +38,7 @@ class FlatDisk(BlockDevice):
     """
 
     concurrent_reads = True
+    forked_reads = True
 
     def __init__(self, path: str) -> None:
         self.name = path

@@ -62,6 +62,11 @@ class _File:
         else:
             self.size = os.lseek(self._descriptor, 0, os.SEEK_END)
 
+    @property
+    def has_descriptor(self) -> bool:
+        """Whether the file is read by its descriptor, without a position that processes would share."""
+        return self._descriptor >= 0
+
     def pread(self, count: int, offset: int) -> bytes:
         """Return up to ``count`` bytes from ``offset``; fewer only at the end of the file."""
         if self._stream is not None:
@@ -100,6 +105,7 @@ class StreamOptimizedDisk(BlockDevice):
     def __init__(self, source: str | os.PathLike | BinaryIO, *, cache_bytes: int = 8 << 20) -> None:
         self._file = _File(source)
         self.name = self._file.name
+        self.forked_reads = self._file.has_descriptor
         try:
             self._open()
         except BaseException:

@@ -330,7 +330,8 @@ def test_ovf_export_full_share_fails_and_leaves_nothing(tmp_path, powered_off_vm
 
 
 def test_packaging_machine_exports_to_the_share(samba, office):
-    vm = run("packaging_machine", **present(office))["machine"]
+    # Windows is shut down by VMware Tools, which run once the VM has an address.
+    vm = run("packaging_machine", **present(office, wait_for_address=60))["machine"]
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized"} | samba.options()
     run("packaging_machine", **final)
     work_in(office, vm, install)

@@ -218,7 +218,7 @@ def test_role_os_layer_is_updated_by_tasks(office, play):
     path.write_text(json.dumps([{"name": "Configure", "ansible.windows.win_regedit": value}]))
     update = {"name": "Windows 11", "version": "2.0", "start_from": "1.0", "readiness": "warn"}
     update |= {"windows_update": True, "update_tasks": os.fspath(path)}
-    # An empty answer of a survey is no answer.
+    # An empty answer of a survey counts as not set.
     play([update], kind="os", windows=windows, os_layer_noise_profile="", os_layer_noise_run="")
     state = model.load(windows)
     assert "KB5031455" in state["seen"]["hotfixes"]

@@ -15,7 +15,7 @@ import time
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common import child_process
-from ansible_collections.strata.layering.plugins.module_utils.common.child_process import run_in_child
+from ansible_collections.strata.layering.plugins.module_utils.common.child_process import ChildCall, run_in_child
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Corrupt, InternalError
 from ansible_collections.strata.layering.plugins.module_utils.common.optional_imports import np
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume_state import State
@@ -190,3 +190,21 @@ def test_child_ends_with_its_parent(tmp_path):
             break
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_caller_works_while_the_child_runs():
+    reading, writing = os.pipe()
+    with ChildCall(os.read, reading, 10) as call:
+        # The child waits for what only the caller writes.
+        os.write(writing, b"continue")
+        assert call.result() == b"continue"
+    os.close(reading)
+    os.close(writing)
+
+
+def test_child_ends_with_the_context():
+    with pytest.raises(KeyError), ChildCall(time.sleep, 600) as call:
+        child = call._child
+        raise KeyError
+    with pytest.raises(ChildProcessError):
+        os.waitpid(child, 0)
