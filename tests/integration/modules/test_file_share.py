@@ -20,6 +20,7 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.ovf.package import open_package
 from ansible_collections.strata.layering.plugins.module_utils.shares import smb_client
+from ansible_collections.strata.layering.tests.support.background import eventually
 from ansible_collections.strata.layering.tests.support.module_disks import export_stack
 from ansible_collections.strata.layering.tests.support.module_options import OS_LAYER, add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
@@ -330,10 +331,10 @@ def test_ovf_export_full_share_fails_and_leaves_nothing(tmp_path, powered_off_vm
 
 
 def test_packaging_machine_exports_to_the_share(samba, office):
-    # Windows is shut down by VMware Tools, which run once the VM has an address.
-    vm = run("packaging_machine", **present(office, wait_for_address=60))["machine"]
+    vm = run("packaging_machine", **present(office))["machine"]
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized"} | samba.options()
-    run("packaging_machine", **final)
+    # Windows cannot be shut down before VMware Tools run.
+    eventually(lambda: attempt("packaging_machine", **final).get("code") != "packaging.running")
     work_in(office, vm, install)
     shutil.rmtree(samba.path / vm["name"])
     done = converges("packaging_machine", lambda: state_of(samba.path), **final)
