@@ -3,9 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The rules of a capture: the files, keys and values that a layer does not contain, with the reasons.
 
-There are three sources: ``exclusions``, the lists of the captured Windows under
-``Control\\BackupRestore`` (Microsoft Learn, "Registry Keys and Values for Backup and Restore"), and the
-rules of the user. The last matching rule decides.
+The sources are the lists of the captured Windows under ``Control\\BackupRestore`` (Microsoft Learn, "Registry Keys
+and Values for Backup and Restore"), ``exclusions``, ``databases``, and the rules of the user. The last matching rule decides.
 """
 
 from __future__ import annotations

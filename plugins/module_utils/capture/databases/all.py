@@ -13,6 +13,7 @@ from ..rule import DatabaseRule, Rule
 from . import devices, driver_packages, scheduled_tasks
 from .accounts import ACCOUNTS, SERVICE_PROFILES, USER_PROFILES
 from .assemblies import find_assemblies
+from .class_filters import filter_cleaning
 from .compared import Compared
 from .defender import find_defender
 from .group_policies import find_policies
@@ -87,8 +88,12 @@ FOUND: frozenset[str] = frozenset((SYSTEM_FILES, devices.NAME, driver_packages.N
 #: Databases of which a rule of the user may include a part.
 DIVISIBLE: frozenset[str] = FOUND | {database.name for database in DATABASES if database.divisible}
 
-#: By database, functions that return a step, which removes from the delta of a hive the items of lists that are left out.
-CLEANINGS: dict[str, Callable[[Compared], Callable[[Delta], None]]] = {NETWORK_ADAPTERS.name: adapter_cleaning}
+#: Functions that return a step, which removes from the delta of a hive the items of lists that are left out, with the
+#: databases whose objects the items name.
+CLEANINGS: tuple[tuple[Callable[[Compared], Callable[[Delta], None]], frozenset[str]], ...] = (
+    (adapter_cleaning, frozenset((NETWORK_ADAPTERS.name,))),
+    (filter_cleaning, frozenset((SYSTEM_FILES, SERVICING.name))),
+)
 
 #: The names that a user's rule can give.
 NAMES: frozenset[str] = frozenset(database.name for database in DATABASES) | FOUND
@@ -107,7 +112,8 @@ def found_rules(compared: Compared) -> list[Rule]:
 def cleanings(compared: Compared, user_rules: Sequence[Rule | DatabaseRule]) -> list[Callable[[Delta], None]]:
     """Return the steps that clean the deltas, except those of databases that the rules ``user_rules`` include."""
     verdicts = {rule.database: rule.include for rule in user_rules if isinstance(rule, DatabaseRule)}
-    return [make(compared) for name, make in CLEANINGS.items() if not verdicts.get(name, False)]
+    included = {name for name, include in verdicts.items() if include}
+    return [make(compared) for make, databases in CLEANINGS if included.isdisjoint(databases)]
 
 
 def expand(rules: Iterable[Rule], user_rules: Iterable[Rule | DatabaseRule]) -> list[Rule]:

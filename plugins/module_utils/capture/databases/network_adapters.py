@@ -16,20 +16,18 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 
 from ...winregistry.delta import Delta, ValueDelta
-from ...winregistry.hive_items import Value
 from ...winregistry.registry_values import (
     REG_BINARY,
     REG_EXPAND_SZ,
     REG_LINK,
     REG_MULTI_SZ,
     REG_SZ,
-    decode_multi_string,
-    encode_multi_string,
 )
 from ..rule import Rule
 from .compared import Compared
 from .device_tree import NETWORK_CLASS, read_devices
 from .devices import software_devices
+from .lists import without_items
 from .model import Database
 
 _CONTROL = "SYSTEM\\CurrentControlSet\\Control\\"
@@ -130,7 +128,7 @@ def _cleaned(value: ValueDelta, texts: Sequence[str], binary: Sequence[bytes]) -
         and value.before is not None
         and value.before.type == REG_MULTI_SZ
     ):
-        return _cleaned_list(value, texts)
+        return without_items(value, lambda item: _names(item, texts))
     old = value.before.data if value.before is not None else None
     kind = value.type if value.data is not None or value.before is None else value.before.type
     for data in (value.data, old):
@@ -146,25 +144,3 @@ def _cleaned(value: ValueDelta, texts: Sequence[str], binary: Sequence[bytes]) -
 def _names(text: str, texts: Sequence[str]) -> bool:
     lowered = text.lower()
     return any(part in lowered for part in texts)
-
-
-def _items(kind: int, data: bytes | None) -> list[str]:
-    return decode_multi_string(Value("", kind, data)) or [] if data is not None else []
-
-
-def _cleaned_list(value: ValueDelta, texts: Sequence[str]) -> ValueDelta | None:
-    before = _items(value.before.type, value.before.data) if value.before is not None else []
-    after = _items(value.type, value.data)
-    if not any(_names(item, texts) for item in (*before, *after)):
-        return value
-    kept = [item for item in after if not _names(item, texts)]
-    if kept == [item for item in before if not _names(item, texts)] and (value.before is not None or not kept):
-        return None
-    for number, item in enumerate(before):
-        if _names(item, texts):
-            # Items about adapters of the image stay behind the item that they followed.
-            above = next((kept.index(other) + 1 for other in reversed(before[:number]) if other in kept), 0)
-            kept.insert(above, item)
-    return ValueDelta(
-        value.name, REG_MULTI_SZ, encode_multi_string(kept), value.before, renamed=value.renamed, wide=value.wide
-    )

@@ -52,22 +52,22 @@ def system_service_rules(compared: Compared) -> list[Rule]:
 
     The layer does not have the program. Windows does not start without the program of a critical boot driver.
     """
-    if compared.before is None:
-        return []
-    keys = [
-        f"SYSTEM\\CurrentControlSet\\Services\\{name}" for name in _system_services(compared.before, compared.after)
-    ]
+    keys = [f"SYSTEM\\CurrentControlSet\\Services\\{name}" for name in new_system_services(compared)]
     return [
         Rule(key, name, True, database=name, literal=True) for name in (SERVICING.name, SYSTEM_FILES) for key in keys
     ]
 
 
-def _system_services(before: WindowsInstallation, after: WindowsInstallation) -> Iterator[str]:
-    services = after.control.key("Services")
+def new_system_services(compared: Compared) -> Iterator[str]:
+    """Yield the names of services with a new program that servicing installed."""
+    before, after = compared.before, compared.after
+    services = after.control.key("Services") if before is not None else None
     for service in services.subkeys.values() if services is not None else ():
         program = _program(after, service)
+        if before is None or program is None:
+            continue
         known = before.control.key(f"Services\\{service.name}")
-        if program is None or known is not None and _program(before, known) == program:
+        if known is not None and _program(before, known) == program:
             continue
         if _is_new_system_file(program, before.volume, after.volume):
             yield service.name

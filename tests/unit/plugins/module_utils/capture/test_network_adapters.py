@@ -123,8 +123,7 @@ def test_rule_of_the_user_about_the_database_keeps_the_lists(real):
     before, after = read_hive(real), read_hive(real)
     compared = Compared(installation(before), installation(after), "app")
     rule = DatabaseRule("network_adapters", "network_adapters", True)
-    assert len(cleanings(compared, ())) == 1
-    assert cleanings(compared, [rule]) == []
+    assert len(cleanings(compared, [rule])) == len(cleanings(compared, ())) - 1
 
 
 @pytest.mark.parametrize(

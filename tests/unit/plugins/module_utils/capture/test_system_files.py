@@ -13,6 +13,10 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.partitions im
 from ansible_collections.strata.layering.plugins.module_utils.layers.extended_attributes import pack_eas, unpack_eas
 from ansible_collections.strata.layering.plugins.module_utils.ntfs import attribute_records, file_security
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import (
+    decode_multi_string,
+    encode_multi_string,
+)
 from ansible_collections.strata.layering.tests.sample.hives import put as put_values
 from ansible_collections.strata.layering.tests.support import stored_layers
 from ansible_collections.strata.layering.tests.support.captured import (
@@ -182,6 +186,7 @@ def test_capture_settings_of_windows_that_an_installer_extends_are_taken(packagi
 
 
 FEATURE = "Windows/WinSxS/amd64_microsoft-hyper-v-drivers_31bf3856ad364e35_10.0.22631.1_none_c3"
+DISKS = "ControlSet001\\Control\\Class\\{4d36e967-e325-11ce-bfc1-08002be10318}"
 SERVICE = "ControlSet001\\Services\\"
 
 
@@ -201,6 +206,8 @@ def enable_feature(volume) -> None:
         put_values(root, f"{SERVICE}vendor", ImagePath="System32\\drivers\\vendor.sys", Start=3)
         put_values(root, f"{SERVICE}odd", ImagePath="System32\\\\..\\\\" + "x" * 300 + ":\1.exe")
         put_values(root, f"{SERVICE}plain", ImagePath="%SystemRoot%\\System32\\notepad.exe")
+        root.create(DISKS).set_value("UpperFilters", 7, encode_multi_string(["HVBoot", "vendor"]))
+        root.create(DISKS).set_value("LowerFilters", 7, encode_multi_string(["hvboot"]))
 
     edit_hive(volume, "Windows/System32/config/SYSTEM", register)
 
@@ -222,6 +229,13 @@ def test_capture_service_of_a_feature_comes_with_its_program_or_not_at_all(packa
     _result, entries, deltas = capture_change(packaging, enable_feature, *rules)
     assert {key.name for key in deltas["SYSTEM"].key(SERVICE.rstrip("\\")).subkeys.values()} == services
     assert ("Windows/System32/drivers/hvboot.sys" in entries) == ("hvboot" in services)
+    # A filter without its service would stop all disks.
+    filters = {value.name: decode_multi_string(value) for value in deltas["SYSTEM"].key(DISKS).values.values()}
+    assert filters == (
+        {"UpperFilters": ["HVBoot", "vendor"], "LowerFilters": ["hvboot"]}
+        if "hvboot" in services
+        else {"UpperFilters": ["vendor"]}
+    )
     assert "Windows/System32/drivers/vendor.sys" in entries
 
 
