@@ -53,7 +53,8 @@ def merge_value(
         return _count(old, current, new)
     if rule.kind == VERSION:
         # A layer that changes exactly this version has replaced or removed it: its files are gone, so that a lower version remains.
-        return (True, new) if new is not None and current == old is not None else _newest(current, new)
+        replaces = new is not None and old is not None and current == old
+        return (True, new) if replaces else _newest(current, new)
     if new is None or (current is None and old is not None) or rule.kind not in (SEPARATED, MULTI_STRING):
         return False, current
     lists = []
