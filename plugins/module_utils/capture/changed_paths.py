@@ -11,6 +11,7 @@ from ..layers.entry import leads_elsewhere, printable
 from ..ntfs.file_names import DOS
 from ..ntfs.file_state import Name
 from ..ntfs.journals import journals_of, main_name
+from ..ntfs.node import Node
 from ..ntfs.record_paths import Paths
 from ..ntfs.volume import Volume
 from ..ntfs.volume_compare import FIRST_USER, FileChange, VolumeDifference
@@ -185,7 +186,7 @@ class PathBuilder:
 
     def _other_names(self, reference: int) -> list[str]:
         with self._new.open(reference) as node:
-            names = [Name(name.parent, name.name) for name in node.file_names if name.namespace != DOS]
+            names = _long_names(node)
         return [path for path in map(self._after.path, names) if path]
 
     def _rule(self, path: str) -> Rule | None:
@@ -207,7 +208,7 @@ class PathBuilder:
                     waiting.append((below, child.reference))
                     continue
                 with self._new.open(child.reference) as node:
-                    links = [Name(name.parent, name.name) for name in node.file_names if name.namespace != DOS]
+                    links = _long_names(node)
                 for name in links:
                     other = self._after.path(name)
                     if other:
@@ -261,7 +262,7 @@ class PathBuilder:
     def _take_unchanged(self, reference: int) -> None:
         """Take a file that did not change, with all its names."""
         with self._new.open(reference) as node:
-            names = [Name(other.parent, other.name) for other in node.file_names if other.namespace != 2]
+            names = _long_names(node)
         for name in names:
             path = self._after.path(name)
             if path:
@@ -372,6 +373,11 @@ class PathBuilder:
             with self._new.open(taken.reference) as node:
                 self._links[folded] = leads_elsewhere(node.reparse)
         return self._links[folded]
+
+
+def _long_names(node: Node) -> list[Name]:
+    """Return the names of a file except its 8.3 names."""
+    return [Name(name.parent, name.name) for name in node.file_names if name.namespace != DOS]
 
 
 def _only_paths(named: list[tuple[Name, str]]) -> tuple[str, ...]:
