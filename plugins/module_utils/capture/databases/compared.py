@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from ...windows.installation import WindowsInstallation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Compared:
     """``before`` is the image that the packaging machine started from (None if it has no Windows), ``after`` its disk.
 
-    ``kind`` is the kind of the layer.
+    ``kind`` is the kind of the layer. Two objects are equal only if they are the same object, so that what several rules
+    need is computed once for each.
     """
 
     before: WindowsInstallation | None

@@ -13,6 +13,7 @@ Citrix CTX228981 (devices of an agent that exist only in the registry). That Win
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -61,6 +62,7 @@ class SoftwareDevices:
         return frozenset(device.adapter for device in devices if device.adapter)
 
 
+@functools.lru_cache(maxsize=1)
 def software_devices(compared: Compared) -> SoftwareDevices:
     """Return the software devices that differ between the image and the packaging machine."""
     before = read_devices(compared.before.control) if compared.before is not None else {}

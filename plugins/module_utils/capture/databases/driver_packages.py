@@ -10,6 +10,7 @@ DRIVERS map this name to the package, whose folder name contains a hash of its c
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class Package:
         return f"{self.inf.removesuffix('.inf')}.cat"
 
 
+@functools.lru_cache(maxsize=1)
 def new_packages(compared: Compared) -> list[Package]:
     """Return the packages that were published in the packaging machine, by INF file."""
     before = _published(compared.before.volume) if compared.before is not None else set()

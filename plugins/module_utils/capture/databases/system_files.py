@@ -8,6 +8,7 @@ That servicing installs the files in ``SETTINGS`` but administrators and install
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 from ...ntfs.volume import Volume
@@ -58,8 +59,13 @@ def system_service_rules(compared: Compared) -> list[Rule]:
     ]
 
 
-def new_system_services(compared: Compared) -> Iterator[str]:
-    """Yield the names of services with a new program that servicing installed."""
+@functools.lru_cache(maxsize=1)
+def new_system_services(compared: Compared) -> tuple[str, ...]:
+    """Return the names of services with a new program that servicing installed."""
+    return tuple(_system_services(compared))
+
+
+def _system_services(compared: Compared) -> Iterator[str]:
     before, after = compared.before, compared.after
     services = after.control.key("Services") if before is not None else None
     for service in services.subkeys.values() if services is not None else ():
