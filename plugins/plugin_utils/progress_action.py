@@ -84,6 +84,7 @@ class ProgressAction(CheckedAction):
             arguments.get("name")
             or arguments.get("template")
             or arguments.get("templates")
+            or _pools_and_farms(arguments)
             or self._task.action.rpartition(".")[2]
         )
         if isinstance(names, (list, tuple)):
@@ -155,6 +156,12 @@ class _Printer(threading.Thread):
             return b""
         with os.fdopen(descriptor, "rb") as stream:
             return stream.read(_MAXIMUM_BYTES + 1)
+
+
+def _pools_and_farms(arguments: dict[str, Any]) -> list[Any]:
+    """Return the pools and farms in the options of a task."""
+    given = [arguments.get(name) or [] for name in ("pool", "pools", "farm", "farms")]
+    return [name for names in given for name in (names if isinstance(names, (list, tuple)) else [names])]
 
 
 def _documents(content: bytes) -> list[dict[str, Any]]:

@@ -78,20 +78,29 @@ def describe(document: dict[str, Any], stalled: float = 0.0) -> str:
     unit, done = document.get("unit"), _number(document.get("done"))
     parts = [_printable(document["step"])]
     percent = _number(document.get("percent"))
-    if percent is not None:
+    if unit == "machines":
+        parts = _machines(document)
+    elif percent is not None:
         parts[0] += f" {percent:.0f} %"
     elif done is not None and unit == "seconds":
         parts[0] += f", {_duration(done)} so far"
     elif done is not None:
         parts[0] += f" {_size(done)}" if unit == "bytes" else f" {done:.0f}"
     if stalled >= _STALLED:
-        return f"{parts[0]}, no progress for {_duration(stalled)}"
+        return f"{', '.join(parts)}, no progress for {_duration(stalled)}"
     rate, left = _number(document.get("rate")), _number(document.get("seconds_left"))
     if rate and unit == "bytes":
         parts.append(f"{_size(rate)}/s")
     if left:
         parts.append(f"{_duration(left)} left")
     return ", ".join(parts)
+
+
+def _machines(document: dict[str, Any]) -> list[str]:
+    """Return the parts of a line about machines, such as ``118 of 120 machines`` and ``2 sessions``."""
+    done, total, note = _number(document.get("done")), _number(document.get("total")), document.get("note")
+    counted = f"{done or 0:.0f} of {total:.0f} machines" if total is not None else f"{done or 0:.0f} machines"
+    return [counted, _printable(note)] if isinstance(note, str) and note else [counted]
 
 
 def _number(value: object) -> float | None:

@@ -14,7 +14,9 @@ Action plugins receive the progress as documents::
     {"subject": "office-desktop", "step": "upload", "unit": "bytes", "done": 1048576, "total": 4194304,
      "percent": 25, "rate": 524288.0, "seconds_left": 6}
 
-``subject`` may be empty. ``unit`` is bytes, seconds (waited so far, of the time limit), percent or keys.
+``subject`` may be empty. ``unit`` is bytes, seconds (waited so far, of the time limit), percent, keys or machines
+(virtual desktops and RDS hosts). The step ``machines`` may have a note after a comma, such as ``machines, 2 sessions``:
+the document then has it as ``note``, so that a new note does not begin a new step.
 ``percent``, ``rate`` (units per second) and ``seconds_left`` are None if they cannot be estimated.
 """
 
@@ -41,6 +43,7 @@ _UNITS = {
     "wait for Windows": "seconds",
     "shut down": "seconds",
     "cancel": "seconds",
+    "machines": "machines",
 }
 #: Seconds over which a rate is smoothed, and seconds after which a rate is reported.
 _SMOOTHING, _RELIABLE_AFTER = 8.0, 1.5
@@ -75,6 +78,9 @@ class Estimate:
         """Return the document for a progress call at the time ``now`` in seconds of the monotonic clock."""
         now = time.monotonic() if now is None else now
         subject, step = split_step(step)
+        note = ""
+        if step.startswith("machines, "):
+            step, _comma, note = step.partition(", ")
         if step != self._step or done < self._done:
             self._step, self._began, self._seen, self._first, self._done, self._rate = step, now, now, done, done, None
         passed = now - self._seen
@@ -88,7 +94,9 @@ class Estimate:
                 average if self._rate is None or since < _SMOOTHING else self._rate + weight * (current - self._rate)
             )
             self._seen, self._done = now, done
-        unit = "percent" if total == 100 else _unit(step)
+        unit = _unit(step)
+        if total == 100 and unit != "machines":
+            unit = "percent"
         counted = unit in ("bytes", "keys")
         rate = self._rate if counted and now - self._began >= _RELIABLE_AFTER else None
         percent = left = None
@@ -96,7 +104,7 @@ class Estimate:
             percent = min(100, 100 * done // total)
             if rate:
                 left = math.ceil(max(0, total - done) / rate)
-        return {
+        document = {
             "subject": subject,
             "step": step,
             "unit": unit,
@@ -106,6 +114,7 @@ class Estimate:
             "rate": None if rate is None else round(rate, 1),
             "seconds_left": left,
         }
+        return document | {"note": note} if note else document
 
 
 def _unit(step: str) -> str:

@@ -93,3 +93,34 @@ def test_control_characters_of_the_label_are_replaced():
     lines = ProgressLines("office\x07")
     assert lines.update([DOCUMENT], 0.0) == []
     assert lines.update([DOCUMENT], 2.0) == ["office?: upload 43 %, 312 MB/s, 12 s left"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "stalled", "text"),
+    [
+        ({"done": 118, "total": 120, "note": "2 sessions"}, 0, "118 of 120 machines, 2 sessions"),
+        ({"done": 0, "total": 100}, 0, "0 of 100 machines"),
+        ({"done": 3, "total": None}, 0, "3 machines"),
+        (
+            {"done": 118, "total": 120, "note": "2 sessions"},
+            60,
+            "118 of 120 machines, 2 sessions, no progress for 1 min 0 s",
+        ),
+        ({"done": None, "total": 2, "note": ["x"]}, 0, "0 of 2 machines"),
+    ],
+)
+def test_describe_counts_machines(changes, stalled, text):
+    document = {"step": "machines", "unit": "machines", "percent": 98, "rate": None, "seconds_left": None}
+    assert describe(document | changes, stalled) == text
+
+
+def test_new_note_of_machines_begins_no_step():
+    lines, estimate = ProgressLines("office"), Estimate()
+    printed = []
+    for second in range(21):
+        document = estimate.follow(f"sales: machines, {20 - second} sessions", 7, 120, float(second))
+        printed += lines.update([document], float(second))
+    assert printed == [
+        "sales: 7 of 120 machines, 18 sessions",
+        "sales: 7 of 120 machines, 0 sessions, no progress for 20 s",
+    ]

@@ -180,3 +180,20 @@ def test_progress_from_environment_removes_the_file_at_the_end(tmp_path, monkeyp
         assert read(tmp_path / "progress")
         raise SystemExit(0)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("total", [100, 120])
+def test_estimate_machines_are_counted(total):
+    document = Estimate().follow("sales: machines, 2 sessions", 60, total, 1.0)
+    assert {name: document[name] for name in ("subject", "step", "unit", "done", "total", "note")} == {
+        "subject": "sales",
+        "step": "machines",
+        "unit": "machines",
+        "done": 60,
+        "total": total,
+        "note": "2 sessions",
+    }
+
+
+def test_estimate_machines_without_note_has_no_note():
+    assert "note" not in Estimate().follow("sales: machines", 60, 120, 1.0)
