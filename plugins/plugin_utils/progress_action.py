@@ -160,8 +160,8 @@ class _Printer(threading.Thread):
 
 def _pools_and_farms(arguments: dict[str, Any]) -> list[Any]:
     """Return the pools and farms in the options of a task."""
-    given = [arguments.get(name) or [] for name in ("pool", "pools", "farm", "farms")]
-    return [name for names in given for name in (names if isinstance(names, (list, tuple)) else [names])]
+    values = [arguments.get(option) or [] for option in ("pool", "pools", "farm", "farms")]
+    return [name for value in values for name in (value if isinstance(value, (list, tuple)) else [value])]
 
 
 def _documents(content: bytes) -> list[dict[str, Any]]:
