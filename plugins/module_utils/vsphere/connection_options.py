@@ -5,14 +5,8 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
-
 from ..common.errors import InvalidInput
-
-_URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//(?:[^@/]*@)?(\[[^\]/]*\]|[^:/]*)(?::(\d+))?(?:/.*)?", re.DOTALL)
-_WITH_PORT = re.compile(r"(\[[^\]/]*\]|[^:/]+):(\d+)/?")
-_WITH_PATH = re.compile(r"([^:/]+)/.*", re.DOTALL)
+from ..common.host_names import host_name_problem
 
 
 def check_hostname(hostname: str) -> None:
@@ -21,30 +15,9 @@ def check_hostname(hostname: str) -> None:
     Raises:
         InvalidInput: ``vsphere.hostname``.
     """
-    if not hostname.strip():
-        raise InvalidInput(
-            "The option hostname is empty.",
-            code="vsphere.hostname",
-            hint="Set hostname, or the environment variable VMWARE_HOST.",
-        )
-    if hostname.strip() != hostname or any(character.isspace() for character in hostname):
-        raise InvalidInput(
-            f"The option hostname is {hostname!r}: a host name has no spaces.",
-            code="vsphere.hostname",
-            hint=f"Write the host name alone: {''.join(hostname.split())}.",
-        )
-    match = _URL.fullmatch(hostname) or _WITH_PORT.fullmatch(hostname) or _WITH_PATH.fullmatch(hostname)
-    if match is None or _is_address(hostname):
-        return
-    host, port = (*match.groups(), None)[:2]
-    # A URL may contain a password.
-    found = "a URL" if "//" in hostname else f"'{hostname}'"
-    port_text = f" Give the port as port: {port}." if port else ""
-    raise InvalidInput(
-        f"The option hostname is {found}, not a host name alone.",
-        code="vsphere.hostname",
-        hint=f"Write the host name alone: {(host or '').strip('[]') or 'vcenter.example.com'}.{port_text}",
-    )
+    problem = host_name_problem(hostname, variable="VMWARE_HOST", example="vcenter.example.com")
+    if problem is not None:
+        raise InvalidInput(problem.message, code="vsphere.hostname", hint=problem.hint)
 
 
 def check_credentials(username: str, password: str) -> None:
@@ -65,11 +38,3 @@ def check_credentials(username: str, password: str) -> None:
             code="vsphere.credentials",
             hint="Set password, or the environment variable VMWARE_PASSWORD.",
         )
-
-
-def _is_address(hostname: str) -> bool:
-    try:
-        ipaddress.ip_address(hostname)
-    except ValueError:
-        return False
-    return True

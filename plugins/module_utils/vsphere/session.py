@@ -24,9 +24,9 @@ from typing import Any
 
 from ..common.errors import InternalError, StrataError, Unavailable
 from ..common.optional_imports import pyvmomi
+from ..common.tls import TlsConnection, plain_host
 from ..ovf.document import local_name, parse_xml
 from .connection_options import check_credentials, check_hostname
-from .connections import TlsConnection, plain_host
 from .faults import CONNECTION_ERRORS, connection_error, explained, fault_error, fault_name
 from .trust import Trust
 

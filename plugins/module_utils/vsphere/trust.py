@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import re
 import ssl
 from dataclasses import dataclass
 
 from ..common.errors import InvalidInput, Unavailable
+from ..common.tls import unverified_context, verifying_context
 
 _ALGORITHMS = {40: "sha1", 64: "sha256", 128: "sha512"}
 
@@ -25,33 +25,16 @@ class Trust:
 
     def context(self) -> ssl.SSLContext:
         """Return a context for client connections. Raises InvalidInput (vsphere.ca_file) when ``ca_file`` cannot be used."""
-        return _verifying_context(self.ca_file) if self.validate_certs else unverified_context()
-
-
-# Loading the authorities takes longer than the handshake with a host.
-@functools.lru_cache(maxsize=8)
-def _verifying_context(ca_file: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    # Certificates of the VMware Certificate Authority lack extensions that the strict mode requires.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if ca_file:
+        if not self.validate_certs:
+            return unverified_context()
         try:
-            context.load_verify_locations(ca_file)
-        except (OSError, ssl.SSLError) as error:
+            return verifying_context(self.ca_file)
+        except OSError as error:
             raise InvalidInput(
-                f"The file of certificate authorities {ca_file} cannot be used: {error.strerror or error}.",
+                f"The file of certificate authorities {self.ca_file} cannot be used: {error.strerror or error}.",
                 code="vsphere.ca_file",
                 hint="Set ca_path to a file with certificates in PEM form.",
             ) from error
-    return context
-
-
-def unverified_context() -> ssl.SSLContext:
-    """Return a context that accepts every certificate: the caller checks it in a different way, or not at all."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def check_thumbprint(certificate: bytes, thumbprint: str, label: str) -> None:

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ...common.errors import Corrupt, InternalError, StrataError, Unavailable, Unsupported
-from ..connections import TlsConnection, plain_host
+from ...common.tls import TlsConnection, plain_host, unverified_context
 from ..faults import CONNECTION_ERRORS, connection_error, without_sessions
 from ..session import Session
-from ..trust import check_thumbprint, unverified_context
+from ..trust import check_thumbprint
 from .patient_socket import PatientSocket
 
 _BLOCK = 1 << 20

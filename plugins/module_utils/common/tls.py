@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
+import ssl
 
 
 class TlsConnection(http.client.HTTPSConnection):
@@ -30,3 +32,27 @@ class TlsConnection(http.client.HTTPSConnection):
 def plain_host(host: str) -> str:
     """Return a host name or address without the brackets of an IPv6 address."""
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+# Loading the authorities takes longer than the handshake with a host.
+@functools.lru_cache(maxsize=8)
+def verifying_context(ca_file: str | None) -> ssl.SSLContext:
+    """Return a context that trusts the authorities of the system and those of ``ca_file``, in PEM form.
+
+    Raises:
+        OSError: ``ca_file`` cannot be read, or has no certificates (ssl.SSLError).
+    """
+    context = ssl.create_default_context()
+    # Certificates of the VMware Certificate Authority lack extensions that the strict mode requires.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context
+
+
+def unverified_context() -> ssl.SSLContext:
+    """Return a context that accepts every certificate: the caller checks it in a different way, or not at all."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
