@@ -91,7 +91,8 @@ options:
     description:
       - A program on the composer that runs after an image was published through this connector, as the user that runs the module.
       - Its environment contains C(STRATA_CONNECTOR), C(STRATA_IMAGE) (the digest of the image), C(STRATA_TEMPLATE), C(STRATA_VCENTER),
-        C(STRATA_VM_NAME), C(STRATA_VM_MOID), C(STRATA_VM_UUID) and C(STRATA_SNAPSHOT), but no password.
+        C(STRATA_VM_NAME), C(STRATA_VM_MOID), C(STRATA_VM_UUID), C(STRATA_SNAPSHOT) and C(STRATA_SNAPSHOT_MOID),
+        but no password.
       - If it exits with a code other than 0, the publish task fails. The image is kept, and later runs only run the script again, until it
         succeeds.
     type: path

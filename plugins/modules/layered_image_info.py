@@ -102,6 +102,14 @@ images:
     snapshot:
       description: Name of the snapshot.
       type: str
+    snapshot_moid:
+      description:
+        - Managed object ID of the snapshot. Null if an earlier version of the collection published the image.
+        - M(strata.layering.layered_image_publish) returns it for these images, too.
+      type: str
+    last_used:
+      description: Time at which M(strata.layering.horizon_image_push) last replaced the image in a pool or farm, in UTC; null if never.
+      type: str
     datastore_path:
       description: Path of the configuration file of the VM when it was published.
       type: str
@@ -187,6 +195,7 @@ images:
       vm:
         name: office-desktop-1f0c22a1
       snapshot: strata-1f0c22a1
+      snapshot_moid: snapshot-1043
       checks:
         - name: vmxnet3
           passed: true

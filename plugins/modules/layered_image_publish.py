@@ -245,6 +245,9 @@ tasks:
     snapshot:
       description: Name of the snapshot.
       type: str
+    snapshot_moid:
+      description: Managed object ID of the snapshot, null as long as it is not known.
+      type: str
     datastore_path:
       description: Path of the configuration file of the VM.
       type: str
@@ -390,6 +393,7 @@ tasks:
         name: office-desktop-1f0c22a1
         moid: vm-1042
       snapshot: strata-1f0c22a1
+      snapshot_moid: snapshot-1043
       datastore_path: "[vsan] office-desktop-1f0c22a1/office-desktop-1f0c22a1.vmx"
       timings:
         compose: 3.1

@@ -136,6 +136,9 @@ tasks:
     snapshot:
       description: Name of the snapshot.
       type: str
+    snapshot_moid:
+      description: Managed object ID of the snapshot, null as long as it is not known.
+      type: str
     datastore_path:
       description: Path of the configuration file of the VM.
       type: str

@@ -38,7 +38,7 @@ def published_vm(name: str = "office-1", digest: str = "sha256:1", **changes: An
         "nic_types": ("vmxnet3",),
         "has_tpm": False,
         "disks": (),
-        "snapshots": (SimpleNamespace(name="strata-1", path="strata-1"),),
+        "snapshots": (SimpleNamespace(name="strata-1", path="strata-1", moid="snapshot-1", id=1),),
         "guest": {},
         "change_version": "",
         "connection_state": "connected",

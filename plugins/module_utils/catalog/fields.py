@@ -51,6 +51,11 @@ class Stored:
         return kept | dict(self.unrecognized)
 
 
+def without_none(**fields: object) -> dict[str, object]:
+    """Return the fields that are set: a document has a field that was added later only if it has a value."""
+    return {key: value for key, value in fields.items() if value is not None}
+
+
 class Fields:
     """The fields of one JSON object of a stored document.
 
@@ -81,6 +86,10 @@ class Fields:
     def text_or_none(self, key: str) -> str | None:
         """Return a text or None; the key must be present."""
         return self._typed_or_none(key, str)
+
+    def text_if_present(self, key: str) -> str | None:
+        """Return a text, or None when the key is missing; null is not accepted."""
+        return self.text(key) if self.has(key) else None
 
     def number(self, key: str) -> int:
         """Return an integer that must be present."""

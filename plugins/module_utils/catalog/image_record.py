@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..layers.layer_version import APP, OS, PLATFORM
-from .fields import DocumentName, Fields, Stored
+from .fields import DocumentName, Fields, Stored, without_none
 from .kinds import IMAGE
 from .vsphere_records import MachineRecord, VCenterRecord
 
@@ -45,6 +45,8 @@ class ImageRecord(Stored):
 
     ``layers`` maps ``<kind>/<name>`` to versions. ``checks`` are the results of the Horizon checks,
     ``scripts`` is the last report of the guest about the scripts in the image, both as JSON objects.
+    ``snapshot_moid`` is the managed object ID of the snapshot. ``last_used`` is the time (RFC 3339, UTC) at which a push to Horizon
+    replaced the image. Both are missing in the document while they are None.
     """
 
     template: str
@@ -60,6 +62,8 @@ class ImageRecord(Stored):
     checks: tuple[dict[str, Any], ...] = ()
     scripts: dict[str, Any] | None = None
     script: ScriptRun | None = None
+    snapshot_moid: str | None = None
+    last_used: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
@@ -78,12 +82,15 @@ class ImageRecord(Stored):
                 "checks": list(self.checks),
                 "scripts": self.scripts,
                 "script": self.script.to_dict() if self.script else None,
+                **without_none(snapshot_moid=self.snapshot_moid, last_used=self.last_used),
             }
         )
 
     def result(self) -> dict[str, Any]:
         """Return the image as modules return it."""
         return self.to_dict() | {
+            "snapshot_moid": self.snapshot_moid,
+            "last_used": self.last_used,
             "connector_script": self.script.to_dict() if self.script else None,
             "layer_versions": [
                 {"kind": kind, "name": name, "version": version} for kind, name, version in self.layer_versions()
@@ -112,6 +119,8 @@ class ImageRecord(Stored):
             checks=fields.later("checks", fields.json_list, (), []),
             scripts=fields.later("scripts", fields.json_or_none, None),
             script=fields.later("script", lambda key: ScriptRun.read(fields, key), None),
+            snapshot_moid=fields.text_if_present("snapshot_moid"),
+            last_used=fields.text_if_present("last_used"),
             unrecognized=fields.unrecognized(),
             omitted=fields.omitted,
         )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .fields import DocumentName, Fields, Stored
+from .fields import DocumentName, Fields, Stored, without_none
 from .image_record import ScriptRun
 from .kinds import TASK
 from .vsphere_records import MachineRecord, UploadRecord, VCenterRecord
@@ -24,10 +24,11 @@ def _step_name(step: str) -> str:
 class PublishTaskRecord(Stored):
     """A publish task.
 
-    ``upload`` is the upload of the disk of ``vm`` once a host has received it whole. ``timings`` are seconds by step, ``bytes`` counts
-    by purpose. ``progress`` describes the running step (step, unit, done, total, percent, rate, seconds_left). ``preflight`` are the
-    findings before the image was composed, ``scripts`` is the last report of the guest, ``checks`` are the results of the Horizon checks,
-    ``script`` is the run of the connector's script. ``error`` has code, message and hint.
+    ``snapshot_moid`` is the managed object ID of the snapshot, missing in the document while it is None. ``upload`` is the upload of the
+    disk of ``vm`` once a host has received it whole. ``timings`` are seconds by step, ``bytes`` counts by purpose. ``progress``
+    describes the running step (step, unit, done, total, percent, rate, seconds_left). ``preflight`` are the findings before the
+    image was composed, ``scripts`` is the last report of the guest, ``checks`` are the results of the Horizon checks, ``script`` is
+    the run of the connector's script. ``error`` has code, message and hint.
 
     A stored task has every value that ``from_dict`` requires. A task that is only returned, for a template that is not being published,
     has no ``id`` and no times; if the template cannot be resolved, only ``template``, ``status`` and ``description`` are known.
@@ -47,6 +48,7 @@ class PublishTaskRecord(Stored):
     step: str | None = None
     vm: MachineRecord | None = None
     snapshot: str | None = None
+    snapshot_moid: str | None = None
     datastore_path: str | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     bytes: Mapping[str, int] = field(default_factory=dict)
@@ -88,6 +90,7 @@ class PublishTaskRecord(Stored):
                 "script": self.script.to_dict() if self.script else None,
                 "warnings": list(self.warnings),
                 "error": self.error,
+                **without_none(snapshot_moid=self.snapshot_moid),
             }
         )
 
@@ -98,6 +101,7 @@ class PublishTaskRecord(Stored):
             name = _step_name(step)
             timings[name] = round(timings.get(name, 0) + seconds, 2)
         return self.to_dict() | {
+            "snapshot_moid": self.snapshot_moid,
             "step": _step_name(self.step) if self.step else self.step,
             "timings": timings,
             "image_digest": self.digest,
@@ -123,6 +127,7 @@ class PublishTaskRecord(Stored):
             updated=fields.text("updated"),
             vm=MachineRecord.read(fields),
             snapshot=fields.text_or_none("snapshot"),
+            snapshot_moid=fields.text_if_present("snapshot_moid"),
             datastore_path=fields.later("datastore_path", fields.text_or_none, None),
             timings=fields.later("timings", fields.json, {}, {}),
             bytes=fields.later("bytes", fields.json, {}, {}),

@@ -53,16 +53,12 @@ class MachineRecord(Stored):
     @classmethod
     def from_fields(cls, fields: Fields) -> MachineRecord:
         """Read the JSON object; Corrupt names the field that is damaged."""
-
-        def known(key: str) -> str | None:
-            return fields.text(key) if fields.has(key) else None
-
         return cls(
             name=fields.text("name"),
-            moid=known("moid"),
-            instance_uuid=known("instance_uuid"),
-            path=known("path"),
-            datacenter=known("datacenter"),
+            moid=fields.text_if_present("moid"),
+            instance_uuid=fields.text_if_present("instance_uuid"),
+            path=fields.text_if_present("path"),
+            datacenter=fields.text_if_present("datacenter"),
             unrecognized=fields.unrecognized(),
         )
 

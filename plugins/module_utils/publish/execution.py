@@ -176,6 +176,7 @@ class Execution:
             checks=checks,
             scripts=scripts,
             script=ScriptRun(script, False, None) if script else None,
+            snapshot_moid=vm_metadata.snapshot_moid(facts, vm_metadata.snapshot_name(template)) if facts else None,
         )
 
     def _verify(self) -> None:
@@ -209,7 +210,10 @@ class Execution:
         context = self._context
         image, facts = self._published()
         context.task.update(
-            vm=vm_metadata.machine_record(facts), snapshot=image.snapshot, datastore_path=facts.datastore_path
+            vm=vm_metadata.machine_record(facts),
+            snapshot=image.snapshot,
+            snapshot_moid=image.snapshot_moid,
+            datastore_path=facts.datastore_path,
         )
         context.task.complete(vm_metadata.describe_image(facts, image.snapshot))
         context.repository.audit.append(

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from dataclasses import replace
 
 from ..catalog import document_collections
-from ..catalog.image_record import ImageRecord, ImagesDocument
+from ..catalog.image_documents import update_images
+from ..catalog.image_record import ImageRecord
 from ..catalog.vsphere_records import MachineRecord, VCenterRecord
 from ..common.errors import NotFound
 from ..repository.repository import Repository
@@ -23,24 +26,31 @@ def images_of(repository: Repository, template: str, vcenter: VCenterRecord) -> 
     return [image for image in _all_images(repository, template) if image.vcenter.is_same(vcenter)]
 
 
-def record_images(repository: Repository, template: str, vcenter: VCenterRecord, images: list[ImageRecord]) -> None:
-    """Store the images of a template in a vCenter, newest first; records of other vCenters are kept."""
-    elsewhere = [image for image in _all_images(repository, template) if not image.vcenter.is_same(vcenter)]
-    if not images and not elsewhere:
-        document_collections.images(repository).remove(template)
-        return
-    document = ImagesDocument(template=template, images=(*images, *elsewhere))
-    document_collections.images(repository).store(template, document)
-
-
 def record_image(repository: Repository, image: ImageRecord) -> None:
-    """Store an image as the newest of its template and vCenter, replacing a record with the same digest."""
-    others = [
-        older
-        for older in images_of(repository, image.template, image.vcenter)
-        if older.image_digest != image.image_digest
-    ]
-    record_images(repository, image.template, image.vcenter, [image, *others])
+    """Store an image as the newest of its template and vCenter, replacing a record with the same digest.
+
+    The time of the last use in Horizon is kept if the replaced record has the same VM.
+    """
+
+    def with_newest(records: tuple[ImageRecord, ...]) -> list[ImageRecord]:
+        here = [record for record in records if record.vcenter.is_same(image.vcenter)]
+        used = [record.last_used for record in here if record.vm.instance_uuid == image.vm.instance_uuid]
+        newest = replace(image, last_used=next(filter(None, (image.last_used, *used)), None))
+        older = [record for record in here if record.image_digest != image.image_digest]
+        return [newest, *older, *(record for record in records if record not in here)]
+
+    update_images(repository, image.template, with_newest)
+
+
+def forget_images(
+    repository: Repository, template: str, vcenter: VCenterRecord, gone: Callable[[ImageRecord], bool]
+) -> None:
+    """Remove the records of a template in a vCenter for which ``gone`` returns True."""
+    update_images(
+        repository,
+        template,
+        lambda records: [record for record in records if not (record.vcenter.is_same(vcenter) and gone(record))],
+    )
 
 
 def _all_images(repository: Repository, template: str) -> tuple[ImageRecord, ...]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ..catalog.image_record import ImageRecord
@@ -131,7 +131,11 @@ class PublishView:
         if not images or images[0].image_digest != self._template.image_digest:
             return None
         facts = image_records.find_published(self._session, images[0])
-        return (images[0], facts) if facts else None
+        if facts is None:
+            return None
+        # Earlier versions did not record the managed object ID of the snapshot.
+        moid = images[0].snapshot_moid or vm_metadata.snapshot_moid(facts, images[0].snapshot)
+        return replace(images[0], snapshot_moid=moid), facts
 
     def situation(self, task: PublishTaskRecord | None) -> Situation:
         """Observe the state; ``task`` is the task to resume.

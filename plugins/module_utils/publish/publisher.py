@@ -159,7 +159,9 @@ class Publisher:
     def _unstored_task(self, description: str, facts: VmFacts | None) -> PublishTaskRecord:
         vm = vm_metadata.planned_machine(self._template) if facts is None else machine_record(facts)
         task = not_started(self._template, self._view.vcenter, description)
-        return replace(task, vm=vm, snapshot=self._view.snapshot_name)
+        snapshot = self._view.snapshot_name
+        moid = None if facts is None else vm_metadata.snapshot_moid(facts, snapshot)
+        return replace(task, vm=vm, snapshot=snapshot, snapshot_moid=moid)
 
     def _completed_task(self, image: ImageRecord, facts: VmFacts) -> PublishTaskRecord:
         """Return the task for an image that was published before this run."""

@@ -199,11 +199,14 @@ class _Removal:
         self._forget(images, images)
 
     def _forget(self, images: list[ImageRecord], gone: list[ImageRecord]) -> None:
-        """Remove the records ``gone`` from ``images``, and store the others."""
+        """Remove the records ``gone`` from ``images`` and from the repository."""
         if gone:
             self._forgotten += [image.image_digest for image in gone]
             images[:] = [image for image in images if image not in gone]
-            image_records.record_images(self._repository, self._template, self._vcenter, images)
+            digests = {image.image_digest for image in gone}
+            image_records.forget_images(
+                self._repository, self._template, self._vcenter, lambda image: image.image_digest in digests
+            )
 
     def audit(self, comment: str | None) -> None:
         """Write the audit entry, if anything was removed."""

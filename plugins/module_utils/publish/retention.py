@@ -77,12 +77,15 @@ def retire(repository: Repository, session: Session, template: str, plan: Retent
         if not remove_powered_off(session, facts):
             warnings.append(_kept_text(facts.name, NOT_POWERED_OFF))
             running.add(facts.instance_uuid)
-    vcenter = vcenter_record(session)
-    recorded = image_records.images_of(repository, template, vcenter)
-    remaining = [image for image in recorded if image in plan.kept or image.vm.instance_uuid in running]
     # Stored after the removals: an image whose VM could not be removed stays recorded, and the next run removes it.
-    if remaining != recorded:
-        image_records.record_images(repository, template, vcenter, remaining)
+    # A push to Horizon may have changed a record since the plan was made; its digest is the same.
+    kept = {image.image_digest for image in plan.kept}
+    image_records.forget_images(
+        repository,
+        template,
+        vcenter_record(session),
+        lambda image: image.image_digest not in kept and image.vm.instance_uuid not in running,
+    )
     return warnings
 
 

@@ -194,6 +194,7 @@ def connector_script(context: PublishContext, image: ImageRecord) -> ImageRecord
             "STRATA_VM_MOID": image.vm.moid or "",
             "STRATA_VM_UUID": image.vm.instance_uuid or "",
             "STRATA_SNAPSHOT": image.snapshot,
+            "STRATA_SNAPSHOT_MOID": image.snapshot_moid or "",
         },
         timeout=context.options.timeout("connector_script"),
         tick=lambda: context.progress_sink("connector script", 0, None),

@@ -94,6 +94,12 @@ def is_image(facts: VmFacts, image_digest: str, snapshot: str) -> bool:
     )
 
 
+def snapshot_moid(facts: VmFacts, snapshot: str) -> str | None:
+    """Return the managed object ID of the snapshot with this name, None when there is none; of several, that of the oldest."""
+    found = [existing for existing in facts.snapshots if existing.name == snapshot]
+    return min(found, key=lambda existing: existing.id).moid if found else None
+
+
 def machine_record(facts: VmFacts) -> MachineRecord:
     """Return how documents identify a VM."""
     return MachineRecord(facts.name, facts.moid, facts.instance_uuid, facts.path, facts.datacenter)

@@ -49,6 +49,7 @@ def test_connector_script_environment_describes_the_image(workspace, vcenter, si
         "STRATA_VM_MOID": task["vm"]["moid"],
         "STRATA_VM_UUID": task["vm"]["instance_uuid"],
         "STRATA_SNAPSHOT": task["snapshot"],
+        "STRATA_SNAPSHOT_MOID": task["snapshot_moid"],
     }
     assert text.splitlines().count("run") == 1
     assert simulator.password not in text

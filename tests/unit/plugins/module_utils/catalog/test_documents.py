@@ -123,6 +123,8 @@ DOCUMENTS = {
                     "checks": [{"name": "vmxnet3", "passed": True}],
                     "scripts": {"state": "finished"},
                     "script": RUN,
+                    "snapshot_moid": "snapshot-8",
+                    "last_used": "2026-01-02T00:00:00Z",
                 }
             ],
         },
@@ -144,6 +146,7 @@ DOCUMENTS = {
             "updated": "2026-01-01T00:00:00Z",
             "vm": {"name": "vdi-11111111", "path": "/DC0/vm/x", "datacenter": "DC0"},
             "snapshot": None,
+            "snapshot_moid": "snapshot-8",
             "datastore_path": None,
             "timings": {"compose": 1.5},
             "bytes": {"disk": 7},
@@ -197,8 +200,8 @@ LATER = [
     ("platform_layer", "versions.8", ("confirmed_for",)),
     ("image_template", "", ("outdated_files", "registry_lists", "script", "icon")),
     ("connector", "", ("script", "custom_attributes", "network")),
-    ("image", "images", ("scripts", "script", "checks")),
-    ("task", "", ("progress", "scripts", "script", "checks", "warnings")),
+    ("image", "images", ("scripts", "script", "checks", "snapshot_moid", "last_used")),
+    ("task", "", ("progress", "scripts", "script", "checks", "warnings", "snapshot_moid")),
     ("packaging", "", ("finalizing", "package", "export_begun_after", "exported_after")),
     ("cancellation", "", ("comment",)),
 ]
@@ -359,6 +362,19 @@ def test_connector_without_vtpm_is_stored_as_before():
     assert chosen.to_dict() == document | {"vtpm": "warn"}
     assert read("connector", chosen.to_dict()) == chosen
     assert chosen.placement() == connector.placement()
+
+
+def test_image_without_snapshot_id_and_last_use_is_stored_as_before():
+    image = read("image", sample("image")).images[0]
+    unset = dataclasses.replace(image, snapshot_moid=None, last_used=None)
+    assert unset.to_dict().keys() == image.to_dict().keys() - {"snapshot_moid", "last_used"}
+    assert (unset.result()["snapshot_moid"], unset.result()["last_used"]) == (None, None)
+
+
+def test_task_without_snapshot_id_is_stored_as_before():
+    task = dataclasses.replace(read("task", sample("task")), snapshot_moid=None)
+    assert "snapshot_moid" not in task.to_dict()
+    assert task.result()["snapshot_moid"] is None
 
 
 def test_placement_of_a_connector_omits_fields_without_effect_on_the_vm():

@@ -79,7 +79,7 @@ def with_new_names(value):
         return [with_new_names(item) for item in value]
     if not isinstance(value, dict):
         return value
-    added = {"connector_script": value["script"]} if "vm" in value and "snapshot" in value else {}
+    added = {"connector_script": value["script"], "snapshot_moid": None} if {"vm", "snapshot"} <= value.keys() else {}
     if "esxi_hostname" in value:
         added |= {"esxi_host": value["esxi_hostname"], "storage_policy": None, "vtpm": "refuse"}
     if "app_layers" in value and "image_digest" in value:
@@ -87,6 +87,7 @@ def with_new_names(value):
         added["layers"] = [layer for layer in layers if layer]
     if "snapshot" in value and isinstance(value.get("layers"), dict):
         names = sorted(value["layers"], key=lambda key: ("os", "app", "platform").index(key.partition("/")[0]))
+        added["last_used"] = None
         added["layer_versions"] = [
             {"kind": key.partition("/")[0], "name": key.partition("/")[2], "version": value["layers"][key]}
             for key in names

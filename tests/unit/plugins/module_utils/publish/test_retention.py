@@ -182,7 +182,8 @@ def test_retire_keeps_a_vm_that_was_powered_on_since(simulator, tmp_path):
             for number, entry in enumerate(facts)
         ]
         image_records.record_image(repository, elsewhere)
-        image_records.record_images(repository, "office", vcenter, [newest, *older])
+        for image in [*reversed(older), newest]:
+            image_records.record_image(repository, image)
         plan = retention.RetentionPlan((newest,), tuple(facts), (), True)
         warnings = retention.retire(repository, session, "office", plan)
     assert warnings == ["The VM first of an older image is kept because it is not powered off."]
