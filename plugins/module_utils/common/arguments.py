@@ -85,6 +85,27 @@ def vsphere_arguments(*, required: bool = True) -> dict[str, Any]:
     }
 
 
+def horizon_arguments(*, required: bool = True) -> dict[str, Any]:
+    """Return the arguments of the connection to a Horizon Connection Server."""
+    return {
+        "hostname": {"type": "str", "required": required, "fallback": (environment, ["HORIZON_HOST"])},
+        "username": {"type": "str", "required": required, "fallback": (environment, ["HORIZON_USERNAME"])},
+        "domain": {"type": "str", "fallback": (environment, ["HORIZON_DOMAIN"])},
+        "password": {
+            "type": "str",
+            "required": required,
+            "no_log": True,
+            "fallback": (environment, ["HORIZON_PASSWORD"]),
+        },
+        "validate_certs": {"type": "bool", "default": True, "fallback": (environment, ["HORIZON_VALIDATE_CERTS"])},
+        "port": {"type": "int", "default": 443, "fallback": (environment, ["HORIZON_PORT"])},
+        "ca_path": {"type": "path", "fallback": (environment, ["HORIZON_CA_PATH"])},
+        "proxy_host": {"type": "str", "fallback": (environment, ["HORIZON_PROXY_HOST"])},
+        "proxy_port": {"type": "int", "fallback": (environment, ["HORIZON_PROXY_PORT"])},
+        "api_log": {"type": "path"},
+    }
+
+
 def transfer_arguments() -> dict[str, Any]:
     """Return the argument of modules that transfer disks to or from ESXi hosts."""
     return {"stall_timeout": {"type": "int", "default": 900}}
