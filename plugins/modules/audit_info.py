@@ -19,6 +19,7 @@ options:
   kind:
     description:
       - List only changes of this kind of object. V(app) and V(app_layer) are the same, and so are the names of the other layers.
+      - V(pool) and V(farm) are the desktop pools and farms of Horizon to which images were pushed.
       - V(packaging) is the same as V(packaging_machine), and V(image) the same as V(layered_image).
     type: str
     choices:
@@ -37,6 +38,8 @@ options:
       - ovf_package
       - file_share
       - noise_profile
+      - pool
+      - farm
       - repository
   name:
     description: List only changes of the object with this name.
@@ -78,7 +81,8 @@ records:
       description: Name of the composer.
       type: str
     action:
-      description: What was done, such as V(create), V(update), V(delete), V(publish), V(cancel), V(export), V(finalize) or V(collect).
+      description:
+        - What was done, such as V(create), V(update), V(delete), V(publish), V(cancel), V(export), V(finalize), V(collect) or V(push).
       type: str
     kind:
       description: The kind of object, such as V(app_layer).
@@ -130,6 +134,8 @@ def main() -> None:
                     "ovf_package",
                     "file_share",
                     "noise_profile",
+                    "pool",
+                    "farm",
                     "repository",
                 ],
             },

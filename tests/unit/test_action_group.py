@@ -25,9 +25,23 @@ def _options(module: str) -> set[str]:
     return set(specification_of(module)["argument_spec"])
 
 
-def test_group_layering_names_every_module():
-    assert _GROUPS["layering"] == _MODULES
+def _connects_to_horizon(module: str) -> bool:
+    """Return whether a module has the options of a Connection Server, of which vCenter has no domain."""
+    return {"hostname", "domain"} <= _options(module)
+
+
+def test_group_layering_names_every_module_that_does_not_connect_to_horizon():
+    assert _GROUPS["layering"] == [module for module in _MODULES if not _connects_to_horizon(module)]
 
 
 def test_group_vsphere_names_modules_with_a_vcenter_connection():
-    assert _GROUPS["vsphere"] == [module for module in _MODULES if "hostname" in _options(module)]
+    expected = [module for module in _MODULES if "hostname" in _options(module) and not _connects_to_horizon(module)]
+    assert _GROUPS["vsphere"] == expected
+
+
+def test_group_horizon_names_modules_with_a_connection_to_horizon():
+    assert _GROUPS["horizon"] == [module for module in _MODULES if _connects_to_horizon(module)]
+
+
+def test_defaults_for_vcenter_do_not_reach_horizon():
+    assert set(_GROUPS["horizon"]).isdisjoint(_GROUPS["layering"] + _GROUPS["vsphere"])

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from .outcome import Outcome
     from .progress import Progress
 
-#: The warning of every module that runs with validate_certs false.
+#: The warnings of every module that runs with validate_certs false.
 UNCHECKED = "Certificates of vCenter and of ESXi hosts are not checked because validate_certs is false."
+UNCHECKED_HORIZON = "The certificate of the Connection Server is not checked because validate_certs is false."
 
 
 class LayeringModule(AnsibleModule):
@@ -50,7 +51,8 @@ class LayeringModule(AnsibleModule):
 def run(module: LayeringModule, work: Callable[[], Outcome]) -> None:
     """Call ``work`` and end the module with its outcome or its error."""
     if module.params.get("hostname") and module.params.get("validate_certs") is False:
-        module.warn(UNCHECKED)
+        # Only the connection to Horizon has a domain.
+        module.warn(UNCHECKED_HORIZON if "domain" in module.params else UNCHECKED)
     try:
         outcome = work()
     except (StrataError, OSError) as error:

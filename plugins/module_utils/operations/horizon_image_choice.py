@@ -140,23 +140,9 @@ class Images:
         self._base = base
         self._recorded = recorded
 
-    def vcenter_of(self, target: Target) -> VirtualCenter:
-        """Return the vCenter of a pool or farm.
-
-        Raises:
-            NotFound: ``operations.push_vcenter_unknown``.
-        """
-        for vcenter in self._base.vcenters():
-            if vcenter.id == target.vcenter_id:
-                return vcenter
-        raise NotFound(
-            f"Horizon does not list the vCenter of the {target.label}.",
-            code="operations.push_vcenter_unknown",
-            hint="Give the user the privilege to view the vCenters (VC_CONFIG_VIEW), or name an automated pool or farm of instant clones.",
-            name=target.name,
-            type=target.type,
-            source=target.source,
-        )
+    def find_vcenter(self, target: Target) -> VirtualCenter | None:
+        """Return the vCenter of a pool or farm, None if Horizon does not list it."""
+        return next((vcenter for vcenter in self._base.vcenters() if vcenter.id == target.vcenter_id), None)
 
     def choose(self, choice: ImageChoice, target: Target) -> ChosenImage:
         """Return the image for a pool or farm, in its vCenter.
@@ -164,10 +150,19 @@ class Images:
         Raises:
             Conflict: ``operations.push_vcenter``: the image is in a different vCenter.
             InvalidInput: ``operations.push_image_option``.
-            NotFound: ``operations.push_image_missing``, ``operations.push_image_digest``, ``operations.push_image_previous``,
-                ``operations.push_image_removed``; those of BaseImages.
+            NotFound: ``operations.push_vcenter_unknown``, ``operations.push_image_missing``, ``operations.push_image_digest``,
+                ``operations.push_image_previous``, ``operations.push_image_removed``; those of BaseImages.
         """
-        vcenter = self.vcenter_of(target)
+        vcenter = self.find_vcenter(target)
+        if vcenter is None:
+            raise NotFound(
+                f"Horizon does not list the vCenter of the {target.label}.",
+                code="operations.push_vcenter_unknown",
+                hint="Give the user the privilege to view the vCenters (VC_CONFIG_VIEW).",
+                target=target.name,
+                type=target.type,
+                source=target.source,
+            )
         if choice.template is not None:
             self._require_same_vcenter(choice.vcenter, vcenter, target)
             return self._recorded_image(choice.template, choice.image, vcenter)
@@ -249,10 +244,12 @@ class Images:
         """Return an image as results have it."""
         return _described(image.ref, image.vm, image.snapshot, image.record)
 
-    def describe(self, vcenter: VirtualCenter, ref: ImageRef | None) -> dict[str, Any] | None:
-        """Return an image as results have it, with null for what Horizon does not list any more."""
+    def describe(self, vcenter: VirtualCenter | None, ref: ImageRef | None) -> dict[str, Any] | None:
+        """Return an image as results have it, with null for what Horizon does not list (any more)."""
         if ref is None:
             return None
+        if vcenter is None:
+            return _described(ref, None, None, None)
         vm = next((vm for vm in self._base.vms(vcenter.id) if vm.id == ref.vm), None)
         snapshot = None
         if vm is not None:
