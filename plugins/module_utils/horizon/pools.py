@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..common.errors import NotFound, Unsupported
+from ..common.errors import NotFound, Unavailable, Unsupported
 from .answers import Answer, records_of
 from .client import HorizonClient
 from .machines import pool_machines
@@ -115,7 +115,7 @@ class Pools:
 
         Raises:
             Unsupported: ``horizon.enable_provisioning`` before Horizon 2309.
-            Unavailable: ``horizon.machines_refused`` if Horizon refuses it for this pool.
+            Unavailable: ``horizon.provisioning_refused`` if Horizon refuses it for this pool.
         """
         try:
             answer = self._client.post(f"{_ACTIONS}/action/enable-provisioning", [target.id])
@@ -128,8 +128,15 @@ class Pools:
                 target=target.name,
                 version=self._client.environment.version,
             ) from error
-        results = machine_results(answer, f"the provisioning of the {target.label}")
-        require_success(results, target, "enable provisioning for", {target.id: target.name})
+        for result in machine_results(answer, f"the provisioning of the {target.label}"):
+            if result.error is not None:
+                raise Unavailable(
+                    f"Horizon refused to enable the provisioning of the {target.label}: {result.error}.",
+                    code="horizon.provisioning_refused",
+                    hint="Enable provisioning in Horizon Console, and set the option provisioning to keep.",
+                    target=target.name,
+                    status_code=result.status_code,
+                )
 
     def tasks(self, target: Target) -> tuple[PushTask, ...]:
         """Return the tasks of a pool that apply images to its machines."""
