@@ -74,7 +74,7 @@ class TargetPush:
         self._began = tools.clock()
         self._fresh = True
         self._busy_since: float | None = None
-        self._unknown_before = False
+        self._doubtful_before = False
         #: The last accepted request and the pool before it: the same decision for the same state must not repeat it.
         self._accepted: tuple[Action, Target] | None = None
         self._refused: Action | None = None
@@ -116,12 +116,9 @@ class TargetPush:
         self._read_failures = 0
         decision = decide(observation, self._goal.wish)
         self.result.reason = decision.reason
-        if decision.reason is Reason.UNKNOWN_STATE and not self._unknown_before:
-            # The states of one answer may not belong together for a moment.
-            self._unknown_before = True
+        if self._is_momentary(decision):
             self._later()
             return
-        self._unknown_before = False
         if decision.action is Action.SETTLE or self._is_repetition(decision):
             self._settle()
             return
@@ -136,6 +133,18 @@ class TargetPush:
             self._fail(refusal(decision.reason, observation.target, observation.now))
         elif decision.reason is not Reason.AFTER_FAILURE or self._may_push_again():
             self._request(decision, observation)
+
+    def _is_momentary(self, decision: Decision) -> bool:
+        """Return whether the next observation may show a different state, so that the decision has to be confirmed.
+
+        The states of one answer may not belong together for a moment, and Horizon may mark the machines of a staged image a moment
+        after it has published the image.
+        """
+        staged_now = decision.action is Action.APPLY and Action.STAGE in self.result.requests
+        doubtful = staged_now or decision.reason is Reason.UNKNOWN_STATE
+        momentary = doubtful and not self._doubtful_before
+        self._doubtful_before = doubtful
+        return momentary
 
     def _observe(self) -> Observation:
         """Read the pool, and what the decision needs about its machines and sessions."""
