@@ -168,7 +168,9 @@ options:
     choices: [image, machines]
     default: image
   wait_timeout:
-    description: Maximum time in seconds to wait for the image and for machines.
+    description:
+      - Maximum time in seconds to wait for the image and for machines. If the image is not the current image after that time, the module
+        fails; the push continues in Horizon, and the next run continues to wait for it.
     type: int
     default: 7200
   wait_sleep:

@@ -44,6 +44,7 @@ _UNITS = {
     "shut down": "seconds",
     "cancel": "seconds",
     "machines": "machines",
+    "wait for Horizon": "seconds",
 }
 #: Seconds over which a rate is smoothed, and seconds after which a rate is reported.
 _SMOOTHING, _RELIABLE_AFTER = 8.0, 1.5

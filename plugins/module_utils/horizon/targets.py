@@ -167,7 +167,7 @@ def common_body(target: Target, request: PushRequest) -> dict[str, Any]:
     scheduled = target.pending if is_reschedule(target, request.image) else None
     profile = request.compute_profile or (scheduled and scheduled.compute_profile) or target.compute_profile
     if request.compute_profile is not None:
-        _check_compute_profile(request.compute_profile)
+        check_compute_profile(request.compute_profile)
     if profile is not None:
         body["compute_profile_num_cpus"] = profile.num_cpus
         body["compute_profile_num_cores_per_socket"] = profile.num_cores_per_socket
@@ -175,7 +175,8 @@ def common_body(target: Target, request: PushRequest) -> dict[str, Any]:
     return body
 
 
-def _check_compute_profile(profile: ComputeProfile) -> None:
+def check_compute_profile(profile: ComputeProfile) -> None:
+    """Raise InvalidInput (``horizon.compute_profile``) unless Horizon accepts the numbers of a compute profile."""
     if profile.num_cpus < 1 or profile.num_cores_per_socket < 1 or profile.num_cpus % profile.num_cores_per_socket:
         raise InvalidInput(
             f"The compute profile has {profile.num_cpus} processors and {profile.num_cores_per_socket} cores per socket; "

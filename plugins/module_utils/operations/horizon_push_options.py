@@ -14,11 +14,11 @@ from ..common.errors import InvalidInput
 from ..horizon.decision import DesiredState, Wish
 from ..horizon.model import FORCE_LOGOFF, WAIT_FOR_LOGOFF, ComputeProfile
 from ..horizon.push_results import PushOptions
+from ..horizon.targets import check_compute_profile
 from .horizon_image_choice import ImageChoice
 from .horizon_options import HorizonOptions
 from .options import RepositoryOptions
 
-_MINIMUM_RAM_MB = 1024
 _MINIMA = {
     "canary": 0,
     "max_sessions": 0,
@@ -54,7 +54,7 @@ class HorizonImagePushOptions:
 
         Raises:
             InvalidInput: ``operations.push_option``, ``operations.push_target``, ``operations.push_image_option``,
-                ``operations.push_start_time``; those of the connection.
+                ``operations.push_start_time``, ``horizon.compute_profile``; those of the connection.
         """
         for name, minimum in _MINIMA.items():
             if params[name] is not None and params[name] < minimum:
@@ -143,18 +143,9 @@ def _check_combinations(params: Mapping[str, Any], pools: tuple[str, ...], farms
 def _compute_profile(value: Mapping[str, Any] | None) -> ComputeProfile | None:
     if value is None:
         return None
-    cpus, cores, ram_mb = value["cpus"], value["cores_per_socket"], value["ram_mb"]
-    if cores < 1 or cpus < 1 or cpus % cores:
-        raise _wrong(
-            f"The option compute_profile has {cpus} processors and {cores} cores per socket.",
-            "Set cpus to a multiple of cores_per_socket.",
-        )
-    if ram_mb < _MINIMUM_RAM_MB:
-        raise _wrong(
-            f"The option compute_profile.ram_mb is {ram_mb} MiB; it must be at least {_MINIMUM_RAM_MB} MiB.",
-            f"Set ram_mb to {_MINIMUM_RAM_MB} or more.",
-        )
-    return ComputeProfile(cpus, cores, ram_mb)
+    profile = ComputeProfile(value["cpus"], value["cores_per_socket"], value["ram_mb"])
+    check_compute_profile(profile)
+    return profile
 
 
 def _wrong(message: str, hint: str) -> InvalidInput:
