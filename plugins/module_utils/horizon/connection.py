@@ -14,11 +14,12 @@ class Patience:
 
     ``calls``: while the connection fails or the service is not ready, a call that can be repeated is repeated for that time.
     ``throttled``: a call waits that long in total when Horizon limits the rate of calls. ``socket``: the server may send nothing.
-    ``answer``: an answer must be complete.
+    ``connect``: a connection must be open. ``answer``: an answer must be complete.
     """
 
-    calls: float = 120
+    calls: float = 300
     throttled: float = 300
+    connect: float = 30
     socket: float = 120
     answer: float = 300
 
