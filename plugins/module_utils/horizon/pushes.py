@@ -10,7 +10,7 @@ that Horizon did not execute it.
 
 from __future__ import annotations
 
-from ..common.errors import StrataError, TimedOut, Unavailable
+from ..common.errors import StrataError, TimedOut
 from .client import AnswerLost
 from .decision import Action, Decision, DesiredState, Observation, Reason, decide
 from .machines import MachineCounts, choose_canary, count_machines, runs_image
@@ -42,20 +42,20 @@ from .push_texts import (
     undone_text,
 )
 
-#: The code of a request that Horizon refuses in the current state.
-REFUSED = "horizon.refused"
+#: Codes of a request that Horizon refuses in the current state.
+_REFUSED = frozenset(("horizon.refused", "horizon.conflict"))
 #: The code of a push that Horizon accepted, but not for all machines that were named.
-MACHINES_REFUSED = "horizon.machines_refused"
-#: Errors that no retry corrects.
-_FINAL_CODES = frozenset(
+_MACHINES_REFUSED = "horizon.machines_refused"
+#: Codes of failures that may end by themselves; the client has already repeated the request if that is safe.
+_TRANSIENT = frozenset(
     (
-        "horizon.login",
-        "horizon.certificate",
-        "horizon.forbidden",
-        MACHINES_REFUSED,
-        "horizon.not_found",
-        "horizon.version",
-        REFUSED,
+        "horizon.answer_lost",
+        "horizon.connection",
+        "horizon.connection_refused",
+        "horizon.no_answer",
+        "horizon.protocol",
+        "horizon.throttled",
+        "horizon.unavailable",
     )
 )
 #: Seconds between a lost answer and the observation that shows whether Horizon executed the request.
@@ -200,7 +200,7 @@ class TargetPush:
         try:
             send(action, self._goal, target, machine_ids)
         except StrataError as error:
-            if error.code == MACHINES_REFUSED:
+            if error.code == _MACHINES_REFUSED:
                 self._record(action, target)
             self._after_request_error(action, error)
             return
@@ -261,18 +261,18 @@ class TargetPush:
     def _after_request_error(self, action: Action, error: StrataError) -> None:
         """Decide again if the state may have changed, or the request may be repeated; otherwise fail."""
         confirm = self._tools.clock() + min(_CONFIRM, self._options.interval)
-        if error.code == REFUSED and self._refused is not action:
+        if error.code in _REFUSED and self._refused is not action:
             # The state may have changed between the observation and the request.
             self._refused = action
             self.due = confirm
-        elif not _is_transient(error) or self._request_failures >= self._options.retries:
+        elif error.code not in _TRANSIENT or self._request_failures >= self._options.retries:
             self._fail(error)
         else:
             self._request_failures += 1
             self.due = confirm if isinstance(error, AnswerLost) else self._tools.clock() + self._options.retry_pause
 
     def _after_read_error(self, error: StrataError) -> None:
-        if not _is_transient(error) or self._read_failures >= self._options.retries:
+        if error.code not in _TRANSIENT or self._read_failures >= self._options.retries:
             self._fail(error)
         else:
             self._read_failures += 1
@@ -416,10 +416,6 @@ class TargetPush:
 
     def _report(self, step: str, done: int, total: int) -> None:
         self._tools.progress(f"{self.result.target.name}: {step}", done, total)
-
-
-def _is_transient(error: StrataError) -> bool:
-    return isinstance(error, Unavailable) and error.code not in _FINAL_CODES
 
 
 def _of_machines(counts: MachineCounts | None) -> str:
