@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..common.errors import Conflict, InvalidInput, Unsupported
@@ -25,7 +25,7 @@ from .model import (
     Target,
 )
 from .push_tasks import PushTask
-from .sessions import read_sessions
+from .sessions import count_sessions
 from .status_fields import compute_profile_in, image_in, kept_fields, known_value, read_pending
 from .targets import common_body, find_targets, item_path, machine_results, require_success
 
@@ -138,9 +138,9 @@ class Farms:
         self._machine_names.update((machine.id, machine.name) for machine in found)
         return found
 
-    def sessions(self, target: Target) -> SessionCounts:
-        """Return the number of sessions."""
-        return read_sessions(self._client, target).total
+    def sessions(self, target: Target, machine_ids: Collection[str] | None = None) -> SessionCounts:
+        """Return the number of sessions of all servers, or of those with these IDs."""
+        return count_sessions(self._client, target, machine_ids)
 
 
 def read_farm(value: Any) -> Target:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..common.errors import NotFound, Unavailable, Unsupported
@@ -24,13 +24,11 @@ from .model import (
     Target,
 )
 from .push_tasks import PushTask, read_task
-from .sessions import read_sessions
+from .sessions import count_sessions
 from .status_fields import compute_profile_in, image_in, kept_fields, known_value, read_pending
 from .targets import (
-    check_reschedule,
     common_body,
     find_targets,
-    is_reschedule,
     item_path,
     machine_results,
     require_success,
@@ -69,14 +67,10 @@ class Pools:
         Horizon removes the virtual TPM of a pool unless a push repeats it.
 
         Raises:
-            Conflict: ``horizon.reschedule`` if a push is scheduled with other settings.
             InvalidInput: ``horizon.compute_profile``.
         """
-        check_reschedule(target, request)
         body = common_body(target, request)
         vtpm = request.add_virtual_tpm
-        if vtpm is None and target.pending is not None and is_reschedule(target, request.image):
-            vtpm = target.pending.settings.add_virtual_tpm
         if vtpm is None:
             vtpm = target.add_virtual_tpm
         if vtpm is not None:
@@ -159,9 +153,9 @@ class Pools:
         self._machine_names.update((machine.id, machine.name) for machine in found)
         return found
 
-    def sessions(self, target: Target) -> SessionCounts:
-        """Return the number of sessions."""
-        return read_sessions(self._client, target).total
+    def sessions(self, target: Target, machine_ids: Collection[str] | None = None) -> SessionCounts:
+        """Return the number of sessions of all machines, or of those with these IDs."""
+        return count_sessions(self._client, target, machine_ids)
 
 
 def read_pool(value: Any) -> Target:

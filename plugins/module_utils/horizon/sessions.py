@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection
 
 from .answers import Answer
 from .client import HorizonClient
@@ -17,32 +16,18 @@ SESSIONS = "/inventory/v1/sessions"
 _DISCONNECTED, _PENDING = "DISCONNECTED", "PENDING"
 
 
-@dataclass(frozen=True)
-class TargetSessions:
-    """The sessions of a target: all of them, and by the ID of the machine or RDS server."""
+def count_sessions(client: HorizonClient, target: Target, machine_ids: Collection[str] | None = None) -> SessionCounts:
+    """Return the number of sessions of a pool or farm, with a request for each page.
 
-    total: SessionCounts = SessionCounts()
-    by_machine: Mapping[str, SessionCounts] = field(default_factory=dict)
-
-
-def read_sessions(client: HorizonClient, target: Target) -> TargetSessions:
-    """Return the sessions of a pool or farm, with a request for each page.
-
-    A session in a state that Horizon added later counts as connected, so that ``max_sessions`` protects it.
+    ``machine_ids`` limits them to the sessions on these machines or RDS servers. A session in a state that Horizon added later
+    counts as connected, so that ``max_sessions`` protects it; so does a session whose machine Horizon does not report.
     """
     kind, machine = ("desktop_pool_id", "machine_id") if target.kind == POOL else ("farm_id", "rds_server_id")
     states: Counter[str] = Counter()
-    machines: dict[str, Counter[str]] = {}
     for value in client.pages(SESSIONS, filter={kind: target.id}):
         answer = Answer(value, f"a session of the {target.label}")
-        state = answer.text_or_none("session_state") or ""
-        states[state] += 1
         machine_id = answer.text_or_none(machine)
-        if machine_id:
-            machines.setdefault(machine_id, Counter())[state] += 1
-    return TargetSessions(_counts(states), {machine_id: _counts(found) for machine_id, found in machines.items()})
-
-
-def _counts(states: Counter[str]) -> SessionCounts:
+        if machine_ids is None or machine_id is None or machine_id in machine_ids:
+            states[answer.text_or_none("session_state") or ""] += 1
     disconnected, pending = states[_DISCONNECTED], states[_PENDING]
     return SessionCounts(states.total() - disconnected - pending, disconnected, pending)

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from ..common.errors import Conflict, InternalError, InvalidInput, NotFound, Unavailable
+from ..common.errors import InternalError, InvalidInput, NotFound, Unavailable
 from .answers import Answer, records_of
 from .client import HorizonClient
-from .model import ComputeProfile, ImageRef, Machine, MachineResult, Operation, PushRequest, SessionCounts, Target
+from .model import ComputeProfile, Machine, MachineResult, PushRequest, SessionCounts, Target
 from .push_tasks import PushTask
 from .similar_names import SHOWN, listed, similar_names
 
@@ -44,12 +44,11 @@ class TargetApi(Protocol):
         """Return the body that ``push`` sends.
 
         Raises:
-            Conflict: ``horizon.reschedule`` if the push is scheduled with settings that rescheduling cannot change.
             InvalidInput: ``horizon.compute_profile``, or ``horizon.farm_tpm`` for a vTPM of a farm.
         """
 
     def push(self, target: Target, request: PushRequest) -> tuple[MachineResult, ...]:
-        """Request a push, or change the start time of a push that is scheduled with the same image.
+        """Request a push, or change the start time of a scheduled push, which needs the same settings otherwise.
 
         Returns:
             A result for each machine of a push to some machines.
@@ -81,8 +80,8 @@ class TargetApi(Protocol):
     def machines(self, target: Target) -> tuple[Machine, ...]:
         """Return the machines or RDS servers, by name."""
 
-    def sessions(self, target: Target) -> SessionCounts:
-        """Return the number of sessions."""
+    def sessions(self, target: Target, machine_ids: Collection[str] | None = None) -> SessionCounts:
+        """Return the number of sessions of all machines, or of those with these IDs."""
 
 
 def item_path(collection: str, item_id: str, *parts: str) -> str:
@@ -144,11 +143,6 @@ def _hint(name: str, kind: str, displayed: list[str], similar: list[str]) -> str
     return f"Set {kind}s to names that Horizon Console lists in the column ID, and check the permissions of the user."
 
 
-def is_reschedule(target: Target, image: ImageRef) -> bool:
-    """Return whether a push of this image only changes the start time of the push that is scheduled."""
-    return target.operation is Operation.PUSH and target.pending is not None and target.pending.image == image
-
-
 def common_body(target: Target, request: PushRequest) -> dict[str, Any]:
     """Return the fields that a push to a pool and to a farm have in common.
 
@@ -164,8 +158,7 @@ def common_body(target: Target, request: PushRequest) -> dict[str, Any]:
         "logoff_policy": request.logoff_policy,
         "stop_on_first_error": request.stop_on_first_error,
     }
-    scheduled = target.pending if is_reschedule(target, request.image) else None
-    profile = request.compute_profile or (scheduled and scheduled.compute_profile) or target.compute_profile
+    profile = request.compute_profile or target.compute_profile
     if request.compute_profile is not None:
         check_compute_profile(request.compute_profile)
     if profile is not None:
@@ -193,37 +186,6 @@ def check_compute_profile(profile: ComputeProfile) -> None:
             hint="Correct ram_mb of the option compute_profile.",
             ram_mb=profile.ram_mb,
         )
-
-
-def check_reschedule(target: Target, request: PushRequest) -> None:
-    """Refuse to reschedule with other settings than those that the push was scheduled with: Horizon only changes the start time.
-
-    Raises:
-        Conflict: ``horizon.reschedule``; ``differences`` has the scheduled and the requested value of each option.
-    """
-    if target.pending is None or not is_reschedule(target, request.image):
-        return
-    settings = target.pending.settings
-    pairs = {
-        "logoff_policy": (settings.logoff_policy, request.logoff_policy),
-        "stop_on_first_error": (settings.stop_on_first_error, request.stop_on_first_error),
-        "add_virtual_tpm": (settings.add_virtual_tpm, request.add_virtual_tpm),
-        "compute_profile": (_shown(target.pending.compute_profile), _shown(request.compute_profile)),
-    }
-    differences = {name: list(pair) for name, pair in pairs.items() if None not in pair and pair[0] != pair[1]}
-    if differences:
-        raise Conflict(
-            f"The push to the {target.label} cannot be rescheduled: it was scheduled with other values of {', '.join(differences)}.",
-            code="horizon.reschedule",
-            hint="Use the values of the scheduled push, or cancel it first (state canceled).",
-            differences=differences,
-        )
-
-
-def _shown(profile: ComputeProfile | None) -> dict[str, int] | None:
-    if profile is None:
-        return None
-    return {"cpus": profile.num_cpus, "cores_per_socket": profile.num_cores_per_socket, "ram_mb": profile.ram_mb}
 
 
 def machine_results(answer: Any, where: str) -> tuple[MachineResult, ...]:

@@ -22,7 +22,7 @@ from ansible_collections.strata.layering.plugins.module_utils.horizon.machines i
 )
 from ansible_collections.strata.layering.plugins.module_utils.horizon.model import ImageRef, Machine, SessionCounts
 from ansible_collections.strata.layering.plugins.module_utils.horizon.pools import Pools, read_pool
-from ansible_collections.strata.layering.plugins.module_utils.horizon.sessions import read_sessions
+from ansible_collections.strata.layering.plugins.module_utils.horizon.sessions import count_sessions
 from ansible_collections.strata.layering.plugins.module_utils.horizon.similar_names import listed, similar_names
 from ansible_collections.strata.layering.tests.support.horizon_answers import (
     MACHINES,
@@ -249,17 +249,24 @@ class TestSessions:
             session("CONNECTED", "m9", desktop_pool_id="other"),
         ]
 
-    def test_pool_sessions_take_one_filtered_list(self):
+    @pytest.mark.parametrize(
+        ("machine_ids", "counts"),
+        [
+            # Sessions in unknown states and on unknown machines count as connected.
+            (None, SessionCounts(3, 1, 1)),
+            (["m1", "m9"], SessionCounts(2, 1, 0)),
+            ([], SessionCounts(1)),
+        ],
+    )
+    def test_pool_sessions_take_one_filtered_list(self, machine_ids, counts):
         client = RecordedClient({SESSIONS: self.sessions()})
-        found = read_sessions(client, POOL)
+        assert Pools(client).sessions(POOL, machine_ids) == counts
         assert client.requests == [("GET", SESSIONS, {"desktop_pool_id": "id-sales"}, {})]
-        # Sessions in unknown states count as connected.
-        assert found.total == SessionCounts(3, 1, 1)
-        assert found.by_machine == {"m1": SessionCounts(1, 1, 0), "m2": SessionCounts(1, 0, 1)}
 
-    def test_farm_sessions_are_counted_by_server(self):
-        found = read_sessions(RecordedClient({SESSIONS: self.sessions()}), FARM)
-        assert (found.total, found.by_machine) == (SessionCounts(1), {"s1": SessionCounts(1)})
+    @pytest.mark.parametrize(("server_ids", "connected"), [(None, 1), (["s1"], 1), (["s2"], 0)])
+    def test_farm_sessions_are_counted_by_server(self, server_ids, connected):
+        client = RecordedClient({SESSIONS: self.sessions()})
+        assert Farms(client).sessions(FARM, server_ids) == SessionCounts(connected)
 
     @pytest.mark.parametrize(("api", "target"), [(Pools, POOL), (Farms, FARM)], ids=["pool", "farm"])
     def test_target_without_sessions_has_none(self, api, target):
@@ -268,7 +275,7 @@ class TestSessions:
     @given(st.lists(st.sampled_from(["CONNECTED", "DISCONNECTED", "PENDING", "ODD", None])))
     def test_every_session_is_counted(self, states):
         values = [{"session_state": state, "desktop_pool_id": "id-sales"} for state in states]
-        total = read_sessions(RecordedClient({SESSIONS: values}), POOL).total
+        total = count_sessions(RecordedClient({SESSIONS: values}), POOL)
         assert total.connected + total.disconnected + total.pending == len(states)
 
 

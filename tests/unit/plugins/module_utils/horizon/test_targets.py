@@ -322,32 +322,6 @@ class TestRequestBody:
         body = Pools(RecordedClient()).request_body(read_pool(pool_answer()), PushRequest(IMAGE, machine_ids=()))
         assert (body["selective_push_image"], body["machine_ids"]) == (True, [])
 
-    def test_reschedule_repeats_scheduled_settings(self):
-        status = {f"pending_{key}": value for key, value in PROFILE_FIELDS.items()}
-        request = PushRequest(IMAGE, FORCE_LOGOFF, NOW + 1, False)
-        body = Pools(RecordedClient()).request_body(read_pool(scheduled_pool(**status)), request)
-        assert (body["add_virtual_tpm"], body["start_time"]) == (False, NOW + 1)
-        assert PROFILE_FIELDS.items() <= body.items()
-
-    @pytest.mark.parametrize(
-        ("request_", "option"),
-        [
-            (PushRequest(IMAGE, WAIT_FOR_LOGOFF, NOW + 1, False), "logoff_policy"),
-            (PushRequest(IMAGE, FORCE_LOGOFF, NOW + 1, True), "stop_on_first_error"),
-            (PushRequest(IMAGE, FORCE_LOGOFF, NOW + 1, False, True), "add_virtual_tpm"),
-        ],
-        ids=["logoff_policy", "stop_on_first_error", "add_virtual_tpm"],
-    )
-    def test_reschedule_with_other_settings_is_refused(self, request_, option):
-        with pytest.raises(Conflict) as caught:
-            Pools(RecordedClient()).request_body(read_pool(scheduled_pool()), request_)
-        assert caught.value.code == "horizon.reschedule"
-        assert list(caught.value.details["differences"]) == [option]
-
-    def test_push_of_different_image_is_not_a_reschedule(self):
-        request = PushRequest(ImageRef("vm-3", "snapshot-3"))
-        assert Pools(RecordedClient()).request_body(read_pool(scheduled_pool()), request)["add_virtual_tpm"] is True
-
     def test_farm_requests_immediate_maintenance(self):
         farm = read_farm(farm_answer(settings=PROFILE_FIELDS))
         request = PushRequest(IMAGE, start_time=NOW, machine_ids=("s-1",))
