@@ -244,7 +244,7 @@ def _to_image(observation: Observation, wish: Wish, situation: _Situation) -> De
         return _promote(observation, wish, pending)
     demanded = wish.start_time
     if demanded is not None and demanded != pending.settings.start_time and _starts_later(pending, observation.now):
-        return Decision(Action.RESCHEDULE)
+        return _keep_policy(observation, wish, pending, Action.RESCHEDULE)
     return _FOLLOW
 
 
@@ -261,7 +261,8 @@ def _replace(observation: Observation, wish: Wish, pending: PendingImage, reason
 
 def _to_staged(observation: Observation, wish: Wish, situation: _Situation, pending: PendingImage) -> Decision:
     if situation is _Situation.HELD:
-        return Decision(Action.APPLY) if observation.machines_without_image else _NOTHING
+        missing = observation.machines_without_image
+        return _keep_policy(observation, wish, pending, Action.APPLY) if missing else _NOTHING
     if pending.state is PendingState.READY:
         return _replace(observation, wish, pending, Reason.NOT_STAGED)
     # Horizon shows whether the image is held or for all machines only when it is published.
@@ -271,10 +272,14 @@ def _to_staged(observation: Observation, wish: Wish, situation: _Situation, pend
 def _promote(observation: Observation, wish: Wish, pending: PendingImage) -> Decision:
     if wish.start_time is not None and wish.start_time > observation.now:
         return _replace(observation, wish, pending, Reason.PROMOTE_STARTS_NOW)
-    # A promoted image has the logoff policy with which it was staged.
+    return _keep_policy(observation, wish, pending, Action.PROMOTE)
+
+
+def _keep_policy(observation: Observation, wish: Wish, pending: PendingImage, action: Action) -> Decision:
+    """Return a request that keeps the logoff policy of the pending image, unless that would log off users against the wish."""
     if pending.settings.logoff_policy == FORCE_LOGOFF != wish.logoff_policy:
         return _replace(observation, wish, pending, Reason.OTHER_LOGOFF_POLICY)
-    return Decision(Action.PROMOTE)
+    return Decision(action)
 
 
 def _gate(observation: Observation, wish: Wish, decision: Decision) -> Decision:

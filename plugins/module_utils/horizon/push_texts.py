@@ -64,7 +64,7 @@ def ask_text(reason: Reason | None, target: Target, connected: int, limit: int |
             "Run the playbook at the desired time without start_time, or set replace to true to publish the image again."
         ),
         Reason.OTHER_LOGOFF_POLICY: (
-            f"The image was staged in the {label} with the policy force_logoff, which promoting it would use. "
+            f"The image is already pending in the {label} with the policy force_logoff, which Horizon would keep. "
             "Set logoff_policy to force_logoff, or set replace to true to publish the image again."
         ),
         Reason.TOO_MANY_SESSIONS: (

@@ -183,9 +183,10 @@ class TargetPush:
         )
 
     def _connected(self, target: Target) -> int:
-        """Return the number of connected sessions; of a canary, the number of its machines that are in a session."""
+        """Return the number of connected sessions; of a canary, those on its machines. An RDS server has many sessions."""
         if self._chosen is not None:
-            return sum(machine.in_session for machine in self._chosen)
+            machine_ids = {machine.id for machine in self._chosen}
+            return self._goal.api.sessions(target, machine_ids).connected
         return self._goal.api.sessions(target).connected
 
     # -- requests

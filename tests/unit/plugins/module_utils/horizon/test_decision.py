@@ -251,6 +251,18 @@ def test_image_that_was_staged_with_forced_logoff_is_not_promoted_without():
     assert result(held(logoff_policy=WAIT_FOR_LOGOFF), DesiredState.PRESENT) == Decision(Action.PROMOTE)
 
 
+def test_forced_logoff_is_not_kept_when_the_wish_is_to_wait():
+    moved = {
+        "operation": Operation.PUSH,
+        "pending": pending(PendingState.READY, IMAGE, LATER, logoff_policy=FORCE_LOGOFF),
+    }
+    assert result(moved, DesiredState.PRESENT, start_time=LATER + 1) == ask(Reason.OTHER_LOGOFF_POLICY)
+    assert result(moved, DesiredState.PRESENT, start_time=LATER + 1, replace=True) == cancel
+    fields = held(logoff_policy=FORCE_LOGOFF)
+    assert result(fields, DesiredState.STAGED, missing=("m1",)) == ask(Reason.OTHER_LOGOFF_POLICY)
+    assert result(fields, DesiredState.STAGED) == nothing
+
+
 def test_held_image_is_applied_to_the_machines_that_lack_it():
     assert result(held(), DesiredState.STAGED, missing=("m1",)) == Decision(Action.APPLY)
     assert result(held(), DesiredState.STAGED) == nothing

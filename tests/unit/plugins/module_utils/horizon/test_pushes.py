@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
@@ -91,6 +91,7 @@ class FakePools:
         self.read_errors: list[Exception | None] = []
         self.counts: list[list[Machine]] = [[machine("m1"), machine("m2")]]
         self.connected: list[int] = [0]
+        self.session_machines: list[Collection[str] | None] = []
 
     def _next(self, values: list) -> Any:
         return values.pop(0) if len(values) > 1 else values[0]
@@ -146,7 +147,8 @@ class FakePools:
         self.log.append("machines")
         return tuple(self._next(self.counts))
 
-    def sessions(self, target: Target) -> SessionCounts:
+    def sessions(self, target: Target, machine_ids: Collection[str] | None = None) -> SessionCounts:
+        self.session_machines.append(machine_ids)
         return SessionCounts(connected=self._next(self.connected))
 
     @property
@@ -400,7 +402,7 @@ def test_rescheduling_repeats_the_settings_of_the_scheduled_push():
     found = dataclasses.replace(IDLE, operation=Operation.PUSH, pending=pending)
     moved = scheduled(PendingState.READY, start=later + 1000)
     pools = FakePools(found, after={Action.RESCHEDULE: [moved]})
-    result = push(pools, start_time=later + 1000)
+    result = push(pools, start_time=later + 1000, logoff_policy=FORCE_LOGOFF)
     request = pools.requests[0]
     assert (request.logoff_policy, request.stop_on_first_error, request.add_virtual_tpm) == (FORCE_LOGOFF, False, True)
     assert (result.status, pools.accepted) == ("Scheduled", [Action.RESCHEDULE])
@@ -479,6 +481,15 @@ def test_sessions_are_counted_immediately_before_a_forced_logoff():
     pools.connected = [0, 0, 5]
     result = push(pools, logoff_policy=FORCE_LOGOFF, max_sessions=2)
     assert (result.status, result.reason, pools.accepted) == ("ActionRequired", Reason.TOO_MANY_SESSIONS, [])
+
+
+def test_sessions_of_a_canary_are_those_of_its_machines():
+    pools = FakePools(IDLE)
+    pools.connected = [5]
+    goal = {"logoff_policy": FORCE_LOGOFF, "max_sessions": 2, "canary": 1}
+    result = push(pools, DesiredState.STAGED, **goal)
+    assert (result.status, result.reason, pools.accepted) == ("ActionRequired", Reason.TOO_MANY_SESSIONS, [])
+    assert pools.session_machines[0] == {"id-m1"}
 
 
 def test_push_is_canceled():
