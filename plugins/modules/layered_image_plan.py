@@ -88,6 +88,7 @@ extends_documentation_fragment:
   - strata.layering.repository
   - strata.layering.vsphere.optional
   - strata.layering.vsphere.connection
+  - strata.layering.horizon_servers
   - strata.layering.attributes
 attributes:
   check_mode:
@@ -508,6 +509,7 @@ from ..module_utils.common.arguments import (
     TEMPLATE_REQUIRED_IF,
     check_entry,
     connector_arguments,
+    horizon_servers_arguments,
     repository_arguments,
     template_arguments,
     vsphere_arguments,
@@ -531,6 +533,7 @@ def main() -> None:
             pending_layers={"type": "list", "elements": "dict"},
             publish={"type": "list", "elements": "str"},
             keep={"type": "int"},
+            **horizon_servers_arguments(),
             test={"type": "bool", "default": False},
             vsphere={"type": "bool", "default": False},
         ),

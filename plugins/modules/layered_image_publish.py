@@ -37,7 +37,8 @@ options:
       - V(absent) cancels publish tasks as V(canceled) does. Then it deletes the VMs of all images of the templates in this vCenter, and the
         records of these images. The image templates may be deleted already. The module fails and deletes no VM if a VM is powered on, a
         linked clone depends on its disk or may be hidden from the user, or it was converted to a template, renamed, moved to a different
-        folder or changed otherwise since it was published. Check that no Horizon pool uses the images.
+        folder or changed otherwise since it was published. With O(horizon), it also fails if a pool, a farm or a machine of Horizon uses a
+        VM. Without O(horizon), check that no Horizon pool uses the images.
     type: str
     choices: [present, canceled, absent]
     default: present
@@ -98,6 +99,8 @@ options:
       - Number of older VMs of a template to keep in addition to the new VM. Older VMs are deleted, unless a clone of their snapshot exists.
       - A VM is also kept, with a warning, if clones may be hidden from the user. To delete VMs, the user needs System.Read on the root folder
         of vCenter, with propagation.
+      - With O(horizon), a VM is also kept, with a warning, if a pool, a farm or a machine of Horizon uses it.
+      - A VM is also kept for 30 minutes after M(strata.layering.horizon_image_push) replaced it in a pool or farm.
       - All VMs are kept if not given.
     type: int
 extends_documentation_fragment:
@@ -106,6 +109,7 @@ extends_documentation_fragment:
   - strata.layering.vsphere
   - strata.layering.vsphere.connection
   - strata.layering.vsphere.transfer
+  - strata.layering.horizon_servers
   - strata.layering.attributes
 seealso:
   - module: strata.layering.image_template
@@ -128,6 +132,20 @@ EXAMPLES = r"""
     username: layering@vsphere.local
     password: "{{ vault_vcenter_password }}"
   register: published
+
+- name: Publish an image and keep the older VMs that Horizon uses
+  strata.layering.layered_image_publish:
+    repository: /srv/layers
+    templates: office-desktop
+    keep: 2
+    horizon:
+      - hostname: cs01.example.com
+        username: svc-images
+        domain: EXAMPLE
+        password: "{{ vault_horizon_password }}"
+    hostname: vcenter.example.com
+    username: layering@vsphere.local
+    password: "{{ vault_vcenter_password }}"
 
 - name: Show the location of the image
   ansible.builtin.debug:
@@ -437,7 +455,12 @@ removed:
       type: str
 """
 
-from ..module_utils.common.arguments import change_arguments, transfer_arguments, vsphere_arguments
+from ..module_utils.common.arguments import (
+    change_arguments,
+    horizon_servers_arguments,
+    transfer_arguments,
+    vsphere_arguments,
+)
 from ..module_utils.common.module_runner import LayeringModule, run_watched
 
 
@@ -467,6 +490,7 @@ def main() -> None:
             retry_pause={"type": "int", "default": 10},
             parallel={"type": "int", "default": 4},
             keep={"type": "int"},
+            **horizon_servers_arguments(),
         ),
         supports_check_mode=True,
     )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,18 @@ from .kinds import IMAGE
 from .vsphere_records import MachineRecord, VCenterRecord
 
 _KIND_ORDER = (OS, APP, PLATFORM)
+
+
+def _time_if_present(fields: Fields, key: str) -> str | None:
+    """Return a time with its time zone, None when the key is missing."""
+    text = fields.text_if_present(key)
+    try:
+        known = text is None or datetime.datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        known = False
+    if not known:
+        raise fields.refuse(key, "a time with a time zone (RFC 3339)")
+    return text
 
 
 @dataclass(frozen=True)
@@ -120,7 +133,7 @@ class ImageRecord(Stored):
             scripts=fields.later("scripts", fields.json_or_none, None),
             script=fields.later("script", lambda key: ScriptRun.read(fields, key), None),
             snapshot_moid=fields.text_if_present("snapshot_moid"),
-            last_used=fields.text_if_present("last_used"),
+            last_used=_time_if_present(fields, "last_used"),
             unrecognized=fields.unrecognized(),
             omitted=fields.omitted,
         )

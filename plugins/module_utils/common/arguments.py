@@ -106,6 +106,17 @@ def horizon_arguments(*, required: bool = True) -> dict[str, Any]:
     }
 
 
+def horizon_servers_arguments() -> dict[str, Any]:
+    """Return the argument for the Connection Servers that are asked before VMs of images are deleted.
+
+    No environment variable is used: a playbook that does not set the option does not connect to Horizon.
+    """
+    options = horizon_arguments()
+    for option in options.values():
+        option.pop("fallback", None)
+    return {"horizon": {"type": "list", "elements": "dict", "default": [], "options": options}}
+
+
 def transfer_arguments() -> dict[str, Any]:
     """Return the argument of modules that transfer disks to or from ESXi hosts."""
     return {"stall_timeout": {"type": "int", "default": 900}}

@@ -8,6 +8,11 @@ from __future__ import annotations
 import datetime
 
 
+def utc_now() -> datetime.datetime:
+    """Return the current time with its time zone, UTC."""
+    return datetime.datetime.now(datetime.UTC)
+
+
 def now() -> str:
     """Return the current time in RFC 3339 form, UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return utc_now().isoformat(timespec="seconds").replace("+00:00", "Z")

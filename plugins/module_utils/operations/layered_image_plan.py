@@ -16,7 +16,9 @@ from ..common.errors import InvalidInput, MissingLibrary, NotFound
 from ..common.outcome import Outcome
 from ..images.planning.plan import plan_template
 from ..layers.layer_version import check_kind, check_layer_name
+from ..publish.retention import RetentionRule
 from ..repository.repository import Repository
+from .horizon_servers import RememberedUse
 from .options import ConnectionOptions, RepositoryOptions
 from .plan_summary import summary_lines
 from .planner import Entry, ImagePlanner, Plan, PlanRequest
@@ -53,7 +55,7 @@ class LayeredImagePlanOptions:
                 connectors=tuple(map(Entry.from_checked, params["connectors"] or ())),
                 pending_layers=_pending_layers(params["pending_layers"]),
                 publish=frozenset([template]) if template else None if publish is None else frozenset(publish),
-                keep=params["keep"],
+                retention=RetentionRule(params["keep"], RememberedUse.optional(params)),
                 test=params["test"],
                 with_conflicts=diff_mode,
                 composing=template is None,

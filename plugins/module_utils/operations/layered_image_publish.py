@@ -20,7 +20,9 @@ from ..publish.context import TIMEOUTS, PublishOptions
 from ..publish.publish_task import FAILED
 from ..publish.publisher import Published, Publisher
 from ..publish.removal import remove_images
+from ..publish.retention import RetentionRule
 from ..repository.repository import Repository
+from .horizon_servers import HorizonServers
 from .options import ConnectionOptions, RepositoryOptions
 
 
@@ -56,7 +58,7 @@ class LayeredImagePublishOptions:
                 timeouts=TIMEOUTS | timeouts,
                 retries=params["retries"],
                 retry_pause=params["retry_pause"],
-                keep=params["keep"],
+                retention=RetentionRule(params["keep"], HorizonServers.optional(params)),
                 comment=params["comment"],
             ),
         )

@@ -26,7 +26,7 @@ from ..publish import image_records
 from ..publish.context import PublishOptions
 from ..publish.decision import Step
 from ..publish.publisher import Published, Publisher
-from ..publish.retention import plan_retention
+from ..publish.retention import RetentionRule, plan_retention
 from ..publish.vm_metadata import vcenter_record
 from ..repository.repository import Repository
 from ..vsphere.session import Session
@@ -87,8 +87,8 @@ class Entry:
 class PlanRequest:
     """What a run would be asked for.
 
-    ``templates`` None: the stored templates as they are, of ``publish`` if it is set. ``publish`` None: all templates. ``keep`` is
-    the number of older VMs to keep (None: all). ``test``: look up the objects of connectors that do not set ``test``.
+    ``templates`` None: the stored templates as they are, of ``publish`` if it is set. ``publish`` None: all templates. ``retention``
+    decides about the VMs of older images. ``test``: look up the objects of connectors that do not set ``test``.
     ``with_conflicts``: show what layers contest. ``composing``: plan new images also as composing would, which reads their layers.
     """
 
@@ -96,7 +96,7 @@ class PlanRequest:
     connectors: tuple[Entry, ...] = ()
     pending_layers: tuple[PendingLayer, ...] = ()
     publish: frozenset[str] | None = None
-    keep: int | None = None
+    retention: RetentionRule = RetentionRule()
     test: bool = False
     with_conflicts: bool = False
     composing: bool = False
@@ -299,7 +299,7 @@ class ImagePlanner:
             self._check_placement(resolved.connector)
             image.publish = True
         elif self._session is not None:
-            options = PublishOptions(keep=self._request.keep)
+            options = PublishOptions(retention=self._request.retention)
             published = Publisher(future.repository, self._session, resolved, options, silent).plan()
             apply_publish_plan(image, published)
             self._show(
@@ -314,7 +314,7 @@ class ImagePlanner:
             image.reasons = reasons_to_publish(image, published)
         if self._session is not None and (image.publish or Step.RETIRE.name.lower() in image.steps):
             retention = plan_retention(
-                self._repository, self._session, image.template, resolved.image_digest, self._request.keep
+                self._repository, self._session, image.template, resolved.image_digest, self._request.retention
             )
             image.remove_vms = [facts.name for facts in retention.expired]
 

@@ -16,6 +16,7 @@ from ..repository.repository import Repository
 from ..vsphere.session import Session
 from .cancellation import CancelWatch
 from .publish_task import PublishTask
+from .retention import RetentionRule
 
 #: Seconds that a step may take unless the options give a different number.
 TIMEOUTS = {
@@ -36,14 +37,14 @@ class ActionRequired(StrataError):
 
 @dataclass(frozen=True)
 class PublishOptions:
-    """The settings of a publish. Times are in seconds; ``keep`` None keeps the VMs of all older images."""
+    """The settings of a publish. Times are in seconds; ``retention`` decides about the VMs of older images."""
 
     script_timeout: float = 3600
     shutdown_timeout: float = 3600
     timeouts: Mapping[str, float] = field(default_factory=dict)
     retries: int = 2
     retry_pause: float = 10
-    keep: int | None = None
+    retention: RetentionRule = RetentionRule()
     comment: str | None = None
 
     def timeout(self, step: str) -> float:

@@ -201,7 +201,7 @@ class Execution:
     def _retire(self) -> None:
         context, template = self._context, self._context.template
         plan = self._retention or plan_retention(
-            context.repository, context.session, template.name, template.image_digest, context.options.keep
+            context.repository, context.session, template.name, template.image_digest, context.options.retention
         )
         self._retention = None
         steps.retire_old(context, plan)

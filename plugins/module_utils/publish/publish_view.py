@@ -23,7 +23,7 @@ from .decision import Observation
 from .machine_state import MachineState
 from .placement import Target, check_firmware, resolve_placement
 from .publish_task import COMPLETE, FAILED, NOT_STARTED, OPEN, tasks_of
-from .retention import RetentionPlan, plan_retention, released_text
+from .retention import RetentionPlan, RetentionRule, plan_retention, released_text
 from .script_check import check_script
 from .uploads import is_uploaded
 from .vm_metadata import vcenter_record
@@ -65,13 +65,15 @@ class _UnfinishedVm:
 
 
 class PublishView:
-    """Reads the state of one template's publishing in one vCenter. ``keep`` is the number of older images to keep (None: all)."""
+    """Reads the state of one template's publishing in one vCenter; ``rule`` decides about the VMs of older images."""
 
-    def __init__(self, repository: Repository, session: Session, template: ResolvedTemplate, keep: int | None) -> None:
+    def __init__(
+        self, repository: Repository, session: Session, template: ResolvedTemplate, rule: RetentionRule
+    ) -> None:
         self._repository = repository
         self._session = session
         self._template = template
-        self._keep = keep
+        self._rule = rule
         self.vcenter = vcenter_record(session)
         self.machine_name = vm_metadata.machine_name(template)
         self.snapshot_name = vm_metadata.snapshot_name(template)
@@ -152,7 +154,7 @@ class PublishView:
 
     def _published_situation(self, image: ImageRecord, facts: VmFacts, task: PublishTaskRecord | None) -> Situation:
         retention = plan_retention(
-            self._repository, self._session, self._template.name, self._template.image_digest, self._keep
+            self._repository, self._session, self._template.name, self._template.image_digest, self._rule
         )
         script = image.script if self._template.connector.script else None
         observation = Observation(

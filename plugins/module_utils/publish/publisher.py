@@ -77,7 +77,7 @@ class Publisher:
         self._template = template
         self._options = options
         self._progress = progress
-        self._view = PublishView(repository, session, template, options.keep)
+        self._view = PublishView(repository, session, template, options.retention)
 
     # -- check mode
 

@@ -16,6 +16,7 @@ from ..catalog.publish_task_record import PublishTaskRecord
 from ..catalog.vsphere_records import MachineRecord
 from ..common.errors import Conflict
 from ..common.progress import Progress
+from ..common.timestamps import utc_now
 from ..repository.repository import Repository
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts
@@ -24,6 +25,7 @@ from .cancel import stop_publishing_process
 from .cancellation import clear_cancel
 from .clones import Clones, clones_clause
 from .context import PublishOptions
+from .horizon_use import HorizonUse, HorizonUser, needs
 from .publish_task import NOT_STARTED, OPEN, PublishTask, tasks_of
 from .publisher import Published
 from .retention import released_text, remove_powered_off
@@ -34,11 +36,17 @@ _LOCK_TIMEOUT = 0.5
 
 @dataclass(frozen=True)
 class _Blocked:
-    """A VM of a recorded image that must not be removed, and the clause that says why."""
+    """A VM of an image that must not be removed, and the clause that says why."""
 
     facts: VmFacts
     reason: str
     clones: list[str]
+    users: tuple[HorizonUser, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the VM as the error describes it."""
+        users = {"horizon": [user.to_dict() for user in self.users]} if self.users else {}
+        return machine_record(self.facts).to_dict() | {"reason": self.reason, "clones": self.clones} | users
 
 
 @dataclass(frozen=True)
@@ -81,11 +89,12 @@ def remove_images(
     Nothing is removed when the VM of a recorded image must be kept.
 
     Raises:
-        Conflict: ``publish.not_removable`` if the VM of an image is not as it was published, or clones depend on it;
+        Conflict: ``publish.not_removable`` if the VM of an image is not as it was published, clones depend on it, or Horizon needs it;
             ``repository.lock_held`` if another process publishes the template in a different vCenter.
+        StrataError: as ``HorizonUse.users``.
         TimedOut: ``publish.timed_out`` if the process that publishes the template does not stop in time.
     """
-    removal = _Removal(repository, session, template)
+    removal = _Removal(repository, session, template, options.retention.horizon)
     plan = removal.plan()
     removal.refuse(plan.blocked)
     if check_mode or not plan.changed:
@@ -112,9 +121,10 @@ def remove_images(
 class _Removal:
     """Plans the removal and carries it out. ``removed`` are the VMs that were removed so far."""
 
-    def __init__(self, repository: Repository, session: Session, template: str) -> None:
+    def __init__(self, repository: Repository, session: Session, template: str, horizon: HorizonUse | None) -> None:
         self._repository = repository
         self._session = session
+        self._horizon = horizon
         self._template = template
         self._vcenter = vcenter_record(session)
         self.removed: list[MachineRecord] = []
@@ -156,8 +166,20 @@ class _Removal:
                 warnings.append(machine_state.kept_text(found.facts, reason))
             else:
                 (unfinished if found.unfinished else finished).append(found.facts)
+        blocked += self._needed_by_horizon(images, finished)
         open_tasks = tuple(task for task in tasks if task.status in OPEN)
         return _Plan(tuple(images), tuple(finished), tuple(unfinished), open_tasks, tuple(blocked), tuple(warnings))
+
+    def _needed_by_horizon(self, images: list[ImageRecord], finished: list[VmFacts]) -> list[_Blocked]:
+        """Return the VMs among ``finished`` that Horizon needs."""
+        last_uses = {image.vm.instance_uuid: image.last_used for image in images}
+        by_moid = {facts.moid: last_uses.get(facts.instance_uuid) for facts in finished}
+        found = needs(self._horizon, self._vcenter.instance_uuid, by_moid, utc_now())
+        return [
+            _Blocked(facts, found[facts.moid].reason, [], found[facts.moid].users)
+            for facts in finished
+            if facts.moid in found
+        ]
 
     def refuse(self, blocked: Iterable[_Blocked]) -> None:
         """Raise Conflict (publish.not_removable) when there is a VM that must not be removed."""
@@ -168,14 +190,12 @@ class _Removal:
         raise Conflict(
             f"The images of the template {self._template} cannot be removed: {reasons}.",
             code="publish.not_removable",
-            hint="Delete the linked clones, shut the VM down, or undo the change, and run this playbook again. "
+            hint="Delete the linked clones, push a different image to the pools and farms, shut the VM down, or undo the change, and "
+            "run this playbook again. "
             "If clones may be hidden, give the user the role Read-only on the root folder of vCenter, with propagation. "
             "If you do not need the VM, delete it in the vSphere Client. To keep it, remove its strata.layering settings "
             "from its advanced configuration.",
-            vms=[
-                machine_record(entry.facts).to_dict() | {"reason": entry.reason, "clones": entry.clones}
-                for entry in found
-            ],
+            vms=[entry.to_dict() for entry in found],
         )
 
     # -- the removal

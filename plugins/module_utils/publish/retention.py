@@ -1,22 +1,36 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Retention of older images: which VMs are removed, except VMs that are in use, changed, or that linked clones depend on."""
+"""Retention of older images: which VMs are removed, except VMs that are changed or that linked clones or Horizon need."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ..catalog.image_record import ImageRecord
-from ..common.errors import Conflict
+from ..common.counting import counted_examples
+from ..common.errors import Conflict, StrataError
+from ..common.timestamps import utc_now
 from ..repository.repository import Repository
 from ..vsphere import vm as machines
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts
 from . import image_records
 from .clones import Clones
+from .horizon_use import HorizonUse, needs
 from .ownership import NOT_POWERED_OFF, image_change, is_released
 from .vm_metadata import vcenter_record
+
+#: VMs that a warning lists by name.
+_LISTED = 5
+
+
+@dataclass(frozen=True)
+class RetentionRule:
+    """How many older images are kept (None: all), and how to find out which images Horizon uses (None: nobody is asked)."""
+
+    keep: int | None = None
+    horizon: HorizonUse | None = None
 
 
 @dataclass(frozen=True)
@@ -34,40 +48,57 @@ class RetentionPlan:
 
 
 def plan_retention(
-    repository: Repository, session: Session, template: str, newest_digest: str, keep: int | None
+    repository: Repository, session: Session, template: str, newest_digest: str, rule: RetentionRule
 ) -> RetentionPlan:
-    """Plan the retention when the image ``newest_digest`` is published and ``keep`` older images are kept (None: all).
+    """Plan the retention when the image ``newest_digest`` is published.
 
     Only images in the session's vCenter count. An image whose VM no longer exists, or no longer has the settings of an image,
-    is forgotten. A VM that is not as it was published, or on whose disk clones depend or may depend, is kept with a warning.
+    is forgotten. A VM that is not as it was published, on whose disk clones depend or may depend, or that Horizon needs or may
+    need, is kept with a warning.
     """
     recorded = image_records.images_of(repository, template, vcenter_record(session))
-    kept: list[ImageRecord] = []
-    expired: list[VmFacts] = []
     warnings: list[str] = []
-    older = 0
+    forgotten: list[ImageRecord] = []
+    removable: list[tuple[ImageRecord, VmFacts]] = []
     clones = Clones(session)
-    for image in recorded:
-        if image.image_digest == newest_digest:
-            kept.append(image)
-            continue
-        older += 1
-        if keep is None or older <= max(keep, 0):
-            kept.append(image)
-            continue
+    older = [image for image in recorded if image.image_digest != newest_digest]
+    for image in [] if rule.keep is None else older[max(rule.keep, 0) :]:
         facts = image_records.read_machine(session, image.vm)
         if facts is None:
-            continue
-        if is_released(facts):
+            forgotten.append(image)
+        elif is_released(facts):
             warnings.append(released_text(image))
-            continue
-        reason = image_change(facts, image) or clones.reason_to_keep(facts)
-        if reason:
+            forgotten.append(image)
+        elif reason := image_change(facts, image) or clones.reason_to_keep(facts):
             warnings.append(_kept_text(image.vm.name, reason))
-            kept.append(image)
         else:
-            expired.append(facts)
-    return RetentionPlan(tuple(kept), tuple(expired), tuple(warnings), kept != recorded)
+            removable.append((image, facts))
+    needed, reasons = _needed(session, template, removable, rule.horizon)
+    expired = [(image, facts) for image, facts in removable if facts.moid not in needed]
+    gone = [*forgotten, *(image for image, _facts in expired)]
+    kept = tuple(image for image in recorded if image not in gone)
+    return RetentionPlan(kept, tuple(facts for _image, facts in expired), (*warnings, *reasons), bool(gone))
+
+
+def _needed(
+    session: Session, template: str, removable: list[tuple[ImageRecord, VmFacts]], horizon: HorizonUse | None
+) -> tuple[set[str], list[str]]:
+    """Return the managed object IDs of the VMs that Horizon needs, and warnings about them.
+
+    If a Connection Server does not answer, Horizon may need every VM. The image is published nevertheless: the next run removes the VMs.
+    """
+    last_uses = {facts.moid: image.last_used for image, facts in removable}
+    try:
+        found = needs(horizon, session.vcenter["instance_uuid"], last_uses, utc_now())
+    except StrataError as error:
+        names = counted_examples([facts.name for _image, facts in removable[:_LISTED]], len(removable), "VM")
+        return set(last_uses), [
+            f"The VMs of older images of the template {template} are kept ({names}): "
+            f"it is not known which images Horizon uses. {error.message}"
+        ]
+    return set(found), [
+        _kept_text(facts.name, found[facts.moid].reason) for _image, facts in removable if facts.moid in found
+    ]
 
 
 def retire(repository: Repository, session: Session, template: str, plan: RetentionPlan) -> list[str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from types import SimpleNamespace
 
 import pytest
@@ -17,12 +18,14 @@ from ansible_collections.strata.layering.plugins.module_utils.catalog.vsphere_re
     MachineRecord,
     VCenterRecord,
 )
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Unavailable
 from ansible_collections.strata.layering.plugins.module_utils.publish import (
     clones,
     image_records,
     retention,
     vm_metadata,
 )
+from ansible_collections.strata.layering.plugins.module_utils.publish.horizon_use import HorizonUser
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Session
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.vm import read_facts
@@ -59,7 +62,7 @@ def test_clones_finds_clones_of_moved_disks(monkeypatch, files, depends):
     assert clones.Clones(session).of(OLD) == (["clone"] if depends else [])
 
 
-def image_record(vcenter: VCenterRecord, digest: str, vm: MachineRecord) -> ImageRecord:
+def image_record(vcenter: VCenterRecord, digest: str, vm: MachineRecord, last_used: str | None = None) -> ImageRecord:
     """Return the record of an image of the template office."""
     return ImageRecord(
         template="office",
@@ -72,6 +75,7 @@ def image_record(vcenter: VCenterRecord, digest: str, vm: MachineRecord) -> Imag
         snapshot="strata-1",
         datastore_path=None,
         published="2026-01-01T00:00:00Z",
+        last_used=last_used,
     )
 
 
@@ -85,11 +89,17 @@ def plan(monkeypatch):
     monkeypatch.setattr(clones, "reads_everything", lambda _session: True)
     monkeypatch.setattr(clones, "hidden_vms", lambda _session, _moid, _visible: 0)
 
-    def plan_of(names: list[str], facts: dict, keep: int | None) -> retention.RetentionPlan:
-        images = [image_record(vcenter, f"sha256:{name}", MachineRecord(name, path=f"/DC/vm/{name}")) for name in names]
+    def plan_of(
+        names: list[str], facts: dict, keep: int | None, horizon=None, last_used: str | None = None
+    ) -> retention.RetentionPlan:
+        images = [
+            image_record(vcenter, f"sha256:{name}", MachineRecord(name, path=f"/DC/vm/{name}"), last_used)
+            for name in names
+        ]
         monkeypatch.setattr(image_records, "images_of", lambda _repository, _template, _vcenter: images)
         monkeypatch.setattr(image_records, "read_machine", lambda _session, record: facts.get(record.name))
-        return retention.plan_retention(None, session, "office", "sha256:new", keep)
+        rule = retention.RetentionRule(keep, horizon)
+        return retention.plan_retention(None, session, "office", "sha256:new", rule)
 
     return plan_of
 
@@ -164,6 +174,68 @@ def test_plan_retention_forgets_a_vm_without_its_settings(plan):
     assert not planned.expired
     assert len(planned.warnings) == 1
     assert planned.changed
+
+
+class FakeHorizon:
+    """Horizon uses the VMs of ``used`` by managed object ID; ``asked`` are the calls."""
+
+    def __init__(self, used: dict | None = None, error: Exception | None = None) -> None:
+        self.used, self.error, self.asked = used or {}, error, []
+
+    def users(self, vcenter, moids):
+        self.asked.append((vcenter, sorted(moids)))
+        if self.error is not None:
+            raise self.error
+        return {moid: self.used.get(moid, ()) for moid in moids}
+
+
+OLDER = ("first", "second")
+
+
+def older_vms() -> dict:
+    """Return the facts of unused VMs of older images."""
+    return {name: published_vm(name, f"sha256:{name}") for name in OLDER}
+
+
+@pytest.mark.parametrize("role", ["current", "pending", "machines"])
+def test_plan_retention_keeps_a_vm_that_horizon_uses(plan, role):
+    user = HorizonUser("cs01.example.com", "pool", "sales", role, machines=3)
+    horizon = FakeHorizon({"vm-first": (user,)})
+    planned = plan(["new", *OLDER], older_vms(), 0, horizon)
+    assert [image.vm.name for image in planned.kept] == ["new", "first"]
+    assert [vm.name for vm in planned.expired] == ["second"]
+    assert [("sales" in warning, "first" in warning) for warning in planned.warnings] == [(True, True)]
+    assert horizon.asked == [("1", ["vm-first", "vm-second"])]
+
+
+def test_plan_retention_asks_horizon_only_about_vms_that_would_be_removed(plan):
+    horizon = FakeHorizon()
+    facts = older_vms() | {"second": published_vm("second", "sha256:second", power_state="poweredOn")}
+    assert not plan(["new", *OLDER], facts, 1, horizon).changed
+    assert not plan(["new", *OLDER], facts, None, horizon).changed
+    assert horizon.asked == []
+
+
+def test_plan_retention_keeps_all_vms_while_horizon_does_not_answer(plan):
+    horizon = FakeHorizon(error=Unavailable("The server did not answer.", code="horizon.connection"))
+    planned = plan(["new", "gone", *OLDER], older_vms(), 0, horizon)
+    assert [image.vm.name for image in planned.kept] == ["new", *OLDER]
+    assert not planned.expired
+    [warning] = planned.warnings
+    assert all(part in warning for part in ("The server did not answer.", *OLDER))
+    # The record of a VM that does not exist is removed nevertheless.
+    assert planned.changed
+
+
+@pytest.mark.parametrize(("minutes", "kept"), [(29, ["new", *OLDER]), (31, ["new"])])
+@pytest.mark.parametrize("horizon", [None, FakeHorizon()], ids=["not asked", "asked"])
+def test_plan_retention_waits_after_horizon_used_a_vm(plan, monkeypatch, minutes, kept, horizon):
+    moment = datetime.datetime(2026, 1, 1, 12, minutes, tzinfo=datetime.UTC)
+    monkeypatch.setattr(retention, "utc_now", lambda: moment)
+    planned = plan(["new", *OLDER], older_vms(), 0, horizon, "2026-01-01T12:00:00Z")
+    assert [image.vm.name for image in planned.kept] == kept
+    assert len(planned.warnings) == len(kept) - 1
+    assert planned.changed is (len(kept) == 1)
 
 
 def test_retire_keeps_a_vm_that_was_powered_on_since(simulator, tmp_path):
