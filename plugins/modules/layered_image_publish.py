@@ -37,8 +37,7 @@ options:
       - V(absent) cancels publish tasks as V(canceled) does. Then it deletes the VMs of all images of the templates in this vCenter, and the
         records of these images. The image templates may be deleted already. The module fails and deletes no VM if a VM is powered on, a
         linked clone depends on its disk or may be hidden from the user, or it was converted to a template, renamed, moved to a different
-        folder or changed otherwise since it was published. With O(horizon), it also fails if a pool, a farm or a machine of Horizon uses a
-        VM. Without O(horizon), check that no Horizon pool uses the images.
+        folder or changed otherwise since it was published. With O(horizon), it also fails if Horizon uses a VM. Without O(horizon), check that no Horizon pool uses the images.
     type: str
     choices: [present, canceled, absent]
     default: present
@@ -99,7 +98,7 @@ options:
       - Number of older VMs of a template to keep in addition to the new VM. Older VMs are deleted, unless a clone of their snapshot exists.
       - A VM is also kept, with a warning, if clones may be hidden from the user. To delete VMs, the user needs System.Read on the root folder
         of vCenter, with propagation.
-      - With O(horizon), a VM is also kept, with a warning, if a pool, a farm or a machine of Horizon uses it.
+      - With O(horizon), a VM is also kept, with a warning, if Horizon uses it.
       - A VM is also kept for 30 minutes after M(strata.layering.horizon_image_push) replaced it in a pool or farm.
       - All VMs are kept if not given.
     type: int

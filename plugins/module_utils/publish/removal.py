@@ -221,9 +221,9 @@ class _Removal:
     def _forget(self, images: list[ImageRecord], gone: list[ImageRecord]) -> None:
         """Remove the records ``gone`` from ``images`` and from the repository."""
         if gone:
-            self._forgotten += [image.image_digest for image in gone]
-            images[:] = [image for image in images if image not in gone]
             digests = {image.image_digest for image in gone}
+            self._forgotten += [image.image_digest for image in gone]
+            images[:] = [image for image in images if image.image_digest not in digests]
             image_records.forget_images(
                 self._repository, self._template, self._vcenter, lambda image: image.image_digest in digests
             )

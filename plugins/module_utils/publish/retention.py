@@ -27,7 +27,7 @@ _LISTED = 5
 
 @dataclass(frozen=True)
 class RetentionRule:
-    """How many older images are kept (None: all), and how to find out which images Horizon uses (None: nobody is asked)."""
+    """How many older images are kept (None: all), and how to find out which images Horizon uses (None: Horizon is not asked)."""
 
     keep: int | None = None
     horizon: HorizonUse | None = None
