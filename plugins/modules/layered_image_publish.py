@@ -37,7 +37,8 @@ options:
       - V(absent) cancels publish tasks as V(canceled) does. Then it deletes the VMs of all images of the templates in this vCenter, and the
         records of these images. The image templates may be deleted already. The module fails and deletes no VM if a VM is powered on, a
         linked clone depends on its disk or may be hidden from the user, or it was converted to a template, renamed, moved to a different
-        folder or changed otherwise since it was published. With O(horizon), it also fails if Horizon uses a VM. Without O(horizon), check that no Horizon pool uses the images.
+        folder or changed otherwise since it was published. With O(horizon), it also fails if Horizon uses a VM.
+        Without O(horizon), check that no Horizon pool uses the images.
     type: str
     choices: [present, canceled, absent]
     default: present
