@@ -113,6 +113,7 @@ func (s *Simulator) controlMux() http.Handler {
 	handle("POST /networks", s.controlNetwork)
 	handle("POST /datastores", s.controlDatastore)
 	handle("GET /machines", func(*http.Request) (any, error) { return s.listMachines(), nil })
+	handle("GET /base-vms", func(*http.Request) (any, error) { return s.baseInventory(), nil })
 	handle("GET /disks", func(*http.Request) (any, error) { return s.listDisks(), nil })
 	handle("PUT /disks", s.controlPutDisk)
 	handle("GET /guests", func(*http.Request) (any, error) { return s.guests.list(), nil })

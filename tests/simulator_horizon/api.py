@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Requests to the REST API: the contract, the access token and the handler."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.strata.layering.tests.simulator_horizon.contract import Contract, Operation
+from ansible_collections.strata.layering.tests.simulator_horizon.errors import THROTTLED, ApiError, error_body
+from ansible_collections.strata.layering.tests.simulator_horizon.operations import HANDLERS, Answer, Call, privileged
+from ansible_collections.strata.layering.tests.simulator_horizon.pod import Pod
+
+PREFIX = "/rest"
+_WITHOUT_TOKEN = {"POST /login", "POST /refresh", "POST /logout"}
+
+
+@dataclass
+class Request:
+    """A request: the path is below /rest, ``raw`` is the body."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    raw: bytes = b""
+    authorization: str = ""
+    #: Requests of the control endpoint need no access token.
+    trusted: bool = False
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def body(self) -> Any:
+        """The JSON body, or None."""
+        return json.loads(self.raw) if self.raw else None
+
+
+class Api:
+    """Answers requests. What contradicts the contract is listed in the request's ``problems``.
+
+    A wrong request is answered with 400. A wrong answer of the simulator becomes the status 599, so that it cannot drift
+    away from the contract.
+    """
+
+    def __init__(self, pod: Pod, contract: Contract) -> None:
+        self.pod = pod
+        self.contract = contract
+        self._second = 0
+        self._requests = 0
+
+    def answer(self, request: Request) -> Answer:
+        """Answer a request."""
+        with self.pod.lock:
+            self.pod.timeline.run()
+            operation: Operation | None = None
+            try:
+                operation, arguments = self._operation(request)
+                answer = self._handle(request, operation, arguments)
+                # What the request caused at once is visible in the next answer, not in its own.
+                answer.body = operation.fill(copy.deepcopy(answer.body), answer.status)
+            except ApiError as error:
+                body = error_body(error.status, error.key, error.message, self.pod.timeline.now)
+                answer = Answer(error.status, body, error.headers)
+            if operation is not None and answer.status != 500:
+                wrong = operation.check_response(answer.status, answer.body)
+                if wrong and not request.problems:
+                    request.problems += [f"answer {problem}" for problem in wrong]
+                    return Answer(599, {"simulator": wrong})
+            return answer
+
+    def _operation(self, request: Request) -> tuple[Operation, dict[str, str]]:
+        found = self.contract.match(request.method, request.path)
+        if found is None:
+            # A path of another version is a legitimate question, so it is not a problem.
+            raise ApiError(404, "common.not.found", "The resource was not found.")
+        return found
+
+    def _handle(self, request: Request, operation: Operation, arguments: dict[str, str]) -> Answer:
+        name = f"{operation.method} {operation.path}"
+        self._throttle()
+        if name not in _WITHOUT_TOKEN and not request.trusted:
+            user = self.pod.tokens.user(request.authorization.removeprefix("Bearer "))
+            if user.read_only and privileged(name):
+                raise ApiError(403, "common.permission.denied", "The user lacks a privilege.")
+        try:
+            body = request.body
+        except ValueError:
+            request.problems.append("body: is not JSON")
+            raise ApiError(400, "common.json.invalid", "The body is not JSON.") from None
+        request.problems += operation.check_request(request.query, body)
+        if request.problems:
+            raise ApiError(400, "simulator.contract", "; ".join(request.problems))
+        handler = HANDLERS.get(name)
+        if handler is None:
+            raise ApiError(500, "simulator.missing", f"The simulator does not have {name}.")
+        return handler(self.pod, Call(arguments, request.query, body))
+
+    def _throttle(self) -> None:
+        limit = self.pod.settings.requests_per_second
+        if limit <= 0:
+            return
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._requests = second, 0
+        self._requests += 1
+        if self._requests > limit:
+            headers = {"X-Rate-Limit-Retry-After-Seconds": "1"}
+            raise ApiError(429, THROTTLED, "API throttle limit exceeded.", headers)
