@@ -5,17 +5,23 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.strata.layering.tests.simulator_horizon import (  # they register their handlers
+    config_operations,
+    image_operations,
+    member_operations,
+)
 from ansible_collections.strata.layering.tests.simulator_horizon.contract import Contract, Operation
 from ansible_collections.strata.layering.tests.simulator_horizon.errors import THROTTLED, ApiError, error_body
 from ansible_collections.strata.layering.tests.simulator_horizon.operations import HANDLERS, Answer, Call, privileged
 from ansible_collections.strata.layering.tests.simulator_horizon.pod import Pod
 
+#: The modules that register handlers.
+REGISTERED = (config_operations, image_operations, member_operations)
 PREFIX = "/rest"
 _WITHOUT_TOKEN = {"POST /login", "POST /refresh", "POST /logout"}
 
@@ -60,8 +66,7 @@ class Api:
             try:
                 operation, arguments = self._operation(request)
                 answer = self._handle(request, operation, arguments)
-                # What the request caused at once is visible in the next answer, not in its own.
-                answer.body = operation.fill(copy.deepcopy(answer.body), answer.status)
+                answer.body = operation.fill(answer.body, answer.status)
             except ApiError as error:
                 body = error_body(error.status, error.key, error.message, self.pod.timeline.now)
                 answer = Answer(error.status, body, error.headers)

@@ -200,12 +200,12 @@ class Images:
         operation = self.status.get("instant_clone_operation", "NONE")
         return operation != self.idle_operation or self.state not in (None, "FAILED")
 
-    def _can_move(self, scheduled: Pending, wanted: Pending) -> bool:
+    def _can_move(self, scheduled: Pending, requested: Pending) -> bool:
         return (
             self.status.get("instant_clone_operation") == self.operation_running
             and self.state in ("PENDING_PUBLISH", "PUBLISHING", "READY")
             and scheduled.start > self.pod.timeline.now
-            and scheduled.requested == wanted.requested
+            and scheduled.requested == requested.requested
         )
 
     def _move(self, pending: Pending, start: int) -> None:

@@ -38,9 +38,16 @@ class VCenter:
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(101), repr=False)
 
     def __post_init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the described VMs and the reasons."""
+        self.enabled = True
+        self.reasons.clear()
         if self.control:
             self.read()
         else:
+            self.vms.clear()
             self.datacenters = [{"moid": "datacenter-2", "name": "DC0", "path": "/DC0"}]
 
     def read(self) -> None:

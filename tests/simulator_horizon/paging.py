@@ -44,9 +44,9 @@ def _matches(condition: Any, row: dict[str, Any], filters: set[str]) -> bool:
     kind = condition.get("type") if isinstance(condition, dict) else None
     try:
         if kind == "And":
-            return all([_matches(part, row, filters) for part in condition["filters"]])
+            return all(_matches(part, row, filters) for part in condition["filters"])
         if kind == "Or":
-            return any([_matches(part, row, filters) for part in condition["filters"]])
+            return any(_matches(part, row, filters) for part in condition["filters"])
         if kind == "Not":
             return not _matches(condition["filter"], row, filters)
         name = condition["name"]

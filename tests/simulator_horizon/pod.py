@@ -19,7 +19,12 @@ from ansible_collections.strata.layering.tests.simulator_horizon.inventory impor
 from ansible_collections.strata.layering.tests.simulator_horizon.journal import Journal
 from ansible_collections.strata.layering.tests.simulator_horizon.machines import Image, Member
 from ansible_collections.strata.layering.tests.simulator_horizon.pools import Pool, new_machine, new_pool
-from ansible_collections.strata.layering.tests.simulator_horizon.sessions import CONNECTED, DISCONNECTED, PENDING, Session
+from ansible_collections.strata.layering.tests.simulator_horizon.sessions import (
+    CONNECTED,
+    DISCONNECTED,
+    PENDING,
+    Session,
+)
 from ansible_collections.strata.layering.tests.simulator_horizon.settings import Settings
 from ansible_collections.strata.layering.tests.simulator_horizon.tokens import Tokens
 
@@ -32,6 +37,7 @@ class Pod:
         self.version = version
         self.name = name
         self.federated = federated
+        self.speed = speed
         self.cluster_guid = str(uuid.uuid4())
         self.timeline = Timeline(Clock(speed))
         self.settings = Settings()
@@ -114,7 +120,9 @@ class Pod:
         for name, value in fields.items():
             if name.startswith(("instant_clone_", "pending_compute_", "last_provisioning_")):
                 merge(owner.status, {name: value})
-            elif re.match(r"(add_virtual_tpm|compute_profile_\w+|im_\w+_id|datacenter_id|parent_vm_id|base_snapshot_id)$", name):
+            elif re.match(
+                r"(add_virtual_tpm|compute_profile_\w+|im_\w+_id|datacenter_id|parent_vm_id|base_snapshot_id)$", name
+            ):
                 merge(groups[0], {name: value})
             elif isinstance(owner, Farm) and name in ("enable_provisioning", "min_ready_vms", "vcenter_id"):
                 merge(owner.automated, {name: value})
@@ -202,10 +210,13 @@ class Pod:
         return result
 
     def reset(self) -> None:
-        """Remove pools, farms, sessions, faults and what is planned; log all users out."""
+        """Remove pools, farms, sessions, described VMs, faults and what is planned; log all users out."""
         for owner in self.owners():
             self.remove_owner(owner)
+        for vcenter in self.vcenters:
+            vcenter.reset()
         self.timeline.clear()
+        self.timeline.clock.speed = self.speed
         self.faults.clear()
         self.tokens.expire(refresh=True)
         self.settings.change(Settings().values())

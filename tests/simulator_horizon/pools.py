@@ -9,7 +9,12 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.strata.layering.tests.simulator_horizon.errors import ApiError
-from ansible_collections.strata.layering.tests.simulator_horizon.images import Images, Pending, compute_profile, requested_image
+from ansible_collections.strata.layering.tests.simulator_horizon.images import (
+    Images,
+    Pending,
+    compute_profile,
+    requested_image,
+)
 from ansible_collections.strata.layering.tests.simulator_horizon.inventory import VCenter
 from ansible_collections.strata.layering.tests.simulator_horizon.machines import Image, Member
 

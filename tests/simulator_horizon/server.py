@@ -146,7 +146,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             data, kind = b"" if answer.body is None else json.dumps(answer.body).encode(), "application/json"
         try:
             self.send_response_only(answer.status)
-            self.send_header("Date", email.utils.formatdate(self.server.api.pod.timeline.clock.read() / 1000, usegmt=True))
+            self.send_header(
+                "Date", email.utils.formatdate(self.server.api.pod.timeline.clock.read() / 1000, usegmt=True)
+            )
             for name, value in answer.headers.items():
                 self.send_header(name, str(value))
             if data:

@@ -98,7 +98,9 @@ class Tokens:
 
     @staticmethod
     def _refresh_token() -> str:
-        return ".".join([_part({"alg": "RS256", "typ": "JWT"}), _part({"jti": secrets.token_hex(8)}), secrets.token_urlsafe(32)])
+        return ".".join(
+            [_part({"alg": "RS256", "typ": "JWT"}), _part({"jti": secrets.token_hex(8)}), secrets.token_urlsafe(32)]
+        )
 
 
 def _part(value: dict[str, object]) -> str:
