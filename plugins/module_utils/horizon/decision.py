@@ -145,6 +145,8 @@ _UNKNOWN = Decision(Action.ASK, Reason.UNKNOWN_STATE)
 #: Operations that end by themselves; Horizon refuses requests until then.
 _BUSY = frozenset((Operation.CANCELING, Operation.INITIAL_PUBLISH, Operation.INFRASTRUCTURE_CHANGE))
 _UNPUBLISHING = frozenset((CurrentState.PENDING_UNPUBLISH, CurrentState.UNPUBLISHING))
+#: The header Date is in seconds: a push that starts at once may seem to start up to this number of milliseconds later.
+_RESOLUTION = 1000
 _UNDER_WAY = frozenset((PendingState.PENDING_PUBLISH, PendingState.PUBLISHING, PendingState.READY))
 
 
@@ -217,13 +219,15 @@ def _to_canceled(observation: Observation, wish: Wish, situation: _Situation) ->
 
 def _cancel(pending: PendingImage, now: int) -> Decision:
     """Cancel, unless Horizon already replaces the machines: then the image becomes the current one."""
-    if pending.state is PendingState.READY and not _starts_later(pending, now):
+    if pending.state is PendingState.READY and not starts_later(pending, now):
         return Decision(Action.ASK, Reason.STARTED)
     return _CANCEL
 
 
-def _starts_later(pending: PendingImage, now: int) -> bool:
-    return pending.settings.start_time is not None and pending.settings.start_time > now
+def starts_later(pending: PendingImage, now: int) -> bool:
+    """Return whether the machines of a push change later than ``now``, the time of the server's header Date."""
+    start = pending.settings.start_time
+    return start is not None and start > now + _RESOLUTION
 
 
 def _to_image(observation: Observation, wish: Wish, situation: _Situation) -> Decision:
@@ -243,7 +247,7 @@ def _to_image(observation: Observation, wish: Wish, situation: _Situation) -> De
     if situation is _Situation.HELD:
         return _promote(observation, wish, pending)
     demanded = wish.start_time
-    if demanded is not None and demanded != pending.settings.start_time and _starts_later(pending, observation.now):
+    if demanded is not None and demanded != pending.settings.start_time and starts_later(pending, observation.now):
         return _keep_policy(observation, wish, pending, Action.RESCHEDULE)
     return _FOLLOW
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from ..common.errors import StrataError, TimedOut
 from .client import AnswerLost
-from .decision import Action, Decision, DesiredState, Observation, Reason, decide
+from .decision import Action, Decision, DesiredState, Observation, Reason, decide, starts_later
 from .machines import MachineCounts, choose_canary, count_machines, runs_image
 from .model import FORCE_LOGOFF, Machine, Operation, PendingState, Target
 from .push_requests import body_of, send
@@ -322,8 +322,7 @@ class TargetPush:
             self._later()
 
     def _starts_later(self, target: Target) -> bool:
-        start = target.pending.settings.start_time if target.pending else None
-        return start is not None and start > self._tools.server_time()
+        return target.pending is not None and starts_later(target.pending, self._tools.server_time())
 
     def _waited(self) -> float:
         return self._tools.clock() - self._began
