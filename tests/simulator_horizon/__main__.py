@@ -42,11 +42,12 @@ def main() -> None:
     api, rules = Api(pod, Contract.load(given["contract"])), Rules()
     with tempfile.TemporaryDirectory(prefix="strata-horizon-") as folder:
         public, context = self_signed(pathlib.Path(folder), "simulated Connection Server", ["localhost"])
-        server = Server(api, rules, context)
+        control = Control(api, rules)
+        server = Server(api, control, rules, context)
         info = {"host": "127.0.0.1", "port": server.server_address[1], "ca_file": str(public), "pid": os.getpid()}
         info |= {"url": f"https://127.0.0.1:{info['port']}{PREFIX}", "cluster_guid": pod.cluster_guid, "pod": pod.name}
-        control = Control(api, rules, info)
         info["control"] = control.url
+        control.info = info
         control.start()
         threading.Thread(target=server.serve_forever, daemon=True).start()
         sys.stdout.write(json.dumps(info) + "\n")

@@ -55,6 +55,7 @@ class Api:
     def __init__(self, pod: Pod, contract: Contract) -> None:
         self.pod = pod
         self.contract = contract
+        self._every_version = Contract.load()
         self._second = 0
         self._requests = 0
 
@@ -62,25 +63,65 @@ class Api:
         """Answer a request."""
         with self.pod.lock:
             self.pod.timeline.run()
-            operation: Operation | None = None
-            try:
-                operation, arguments = self._operation(request)
-                answer = self._handle(request, operation, arguments)
-                answer.body = operation.fill(answer.body, answer.status)
-            except ApiError as error:
-                body = error_body(error.status, error.key, error.message, self.pod.timeline.now)
-                answer = Answer(error.status, body, error.headers)
-            if operation is not None and answer.status != 500:
-                wrong = operation.check_response(answer.status, answer.body)
-                if wrong and not request.problems:
-                    request.problems += [f"answer {problem}" for problem in wrong]
-                    return Answer(599, {"simulator": wrong})
-            return answer
+            return self.answer_now(request)
+
+    def answer_now(self, request: Request) -> Answer:
+        """Answer a request at the time that the timeline has reached."""
+        operation: Operation | None = None
+        try:
+            operation, arguments = self._operation(request)
+            answer = self._handle(request, operation, arguments)
+            answer.body = operation.fill(answer.body, answer.status)
+        except ApiError as error:
+            body = error_body(error.status, error.key, error.message, self.pod.timeline.now)
+            answer = Answer(error.status, body, error.headers)
+        # A status that comes from a defect of the simulator or its surroundings is not one of the contract.
+        if operation is not None and answer.status != 500:
+            wrong = operation.check_response(answer.status, answer.body)
+            if wrong and not request.problems:
+                request.problems += [f"answer {problem}" for problem in wrong]
+                return Answer(599, {"simulator": wrong})
+        return answer
+
+    def act(self, call: dict[str, Any]) -> Answer:
+        """Carry out a request of another administrator: method, path, query, body. The journal shows its actor."""
+        request = Request(call["method"], call["path"], call.get("query") or {}, trusted=True)
+        request.raw = b"" if call.get("body") is None else json.dumps(call["body"]).encode()
+        started = time.monotonic()
+        with self.pod.lock:
+            answer = self.answer_now(request)
+        self.record(request, answer, None, started, actor="other")
+        return answer
+
+    def record(
+        self, request: Request, answer: Answer | None, rule: int | None, started: float, actor: str = "client"
+    ) -> None:
+        """Add a request to the journal; without an answer its connection was cut."""
+        try:
+            body = request.body
+        except ValueError:
+            body = f"{len(request.raw)} bytes that are not JSON"
+        self.pod.journal.add(
+            {
+                "actor": actor,
+                "time": self.pod.timeline.now,
+                "method": request.method,
+                "path": request.path,
+                "query": request.query,
+                "body": body,
+                "status": None if answer is None else answer.status,
+                "problems": request.problems,
+                "rule": rule,
+                "seconds": round(time.monotonic() - started, 4),
+            }
+        )
 
     def _operation(self, request: Request) -> tuple[Operation, dict[str, str]]:
         found = self.contract.match(request.method, request.path)
         if found is None:
-            # A path of another version is a legitimate question, so it is not a problem.
+            # To ask for a path of a later version is legitimate.
+            if self._every_version.match(request.method, request.path) is None:
+                request.problems.append("path: is not in the contract")
             raise ApiError(404, "common.not.found", "The resource was not found.")
         return found
 

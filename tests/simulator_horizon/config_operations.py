@@ -124,6 +124,14 @@ def federation(pod: Pod, call: Call) -> Answer:
     return Answer(body=body)
 
 
+@operation("GET /federation/v1/pods")
+def pods(pod: Pod, call: Call) -> Answer:
+    """List the pods; the simulator knows only its own."""
+    if not pod.federated:
+        raise ApiError(409, "federation.not.enabled", "Cloud Pod Architecture is not enabled.")
+    return Answer(body=[{"id": pod.cluster_guid, "name": pod.name, "local_pod": True, "endpoints": []}])
+
+
 # vCenter
 
 

@@ -10,12 +10,11 @@ import json
 import re
 import secrets
 import threading
-import time
 import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.strata.layering.tests.simulator_horizon.api import Api, Request
+from ansible_collections.strata.layering.tests.simulator_horizon.api import Api
 from ansible_collections.strata.layering.tests.simulator_horizon.errors import ApiError, ControlError
 from ansible_collections.strata.layering.tests.simulator_horizon.farms import Farm
 from ansible_collections.strata.layering.tests.simulator_horizon.faults import Fault
@@ -40,11 +39,11 @@ def _route(method: str, path: str) -> Callable[[_Handler], _Handler]:
 class Control:
     """Carries out requests to the control endpoint. Its address contains a secret."""
 
-    def __init__(self, api: Api, rules: Rules, info: dict[str, Any]) -> None:
+    def __init__(self, api: Api, rules: Rules) -> None:
         self.api = api
         self.pod: Pod = api.pod
         self.rules = rules
-        self.info = info
+        self.info: dict[str, Any] = {}
         self.token = secrets.token_hex(16)
         control = self
 
@@ -159,6 +158,16 @@ def _clear_journal(control: Control, fields: dict[str, Any], path: tuple[str, ..
     control.pod.journal.clear()
 
 
+@_route("GET", "/problems")
+def _problems(control: Control, fields: dict[str, Any], path: tuple[str, ...]) -> Any:
+    return control.pod.journal.problems()
+
+
+@_route("DELETE", "/problems")
+def _forget_problems(control: Control, fields: dict[str, Any], path: tuple[str, ...]) -> Any:
+    control.pod.journal.forget_problems()
+
+
 @_route("GET", "/rules")
 def _rules(control: Control, fields: dict[str, Any], path: tuple[str, ...]) -> Any:
     return control.rules.list()
@@ -236,6 +245,11 @@ def _add_members(control: Control, fields: dict[str, Any], path: tuple[str, ...]
 @_route("POST", "/(pool|farm)s/(.+)/release")
 def _release_publish(control: Control, fields: dict[str, Any], path: tuple[str, ...]) -> Any:
     control.pod.find_owner(path[1], path[0]).release()
+
+
+@_route("POST", "/(pool|farm)s/(.+)/operation")
+def _interrupt(control: Control, fields: dict[str, Any], path: tuple[str, ...]) -> Any:
+    control.pod.find_owner(path[1], path[0]).interrupt(fields["operation"], float(fields["seconds"]))
 
 
 @_route("POST", "/farms/(.+)/recurring")
@@ -363,26 +377,15 @@ def _set_reasons(control: Control, fields: dict[str, Any], path: tuple[str, ...]
 
 @_route("POST", "/requests")
 def _request(control: Control, fields: dict[str, Any], path: tuple[str, ...]) -> Any:
-    """Send a request to the REST API as another administrator."""
-    body = fields.get("body")
-    request = Request(fields["method"], fields["path"], fields.get("query", {}), trusted=True)
-    request.raw = b"" if body is None else json.dumps(body).encode()
-    started = time.monotonic()
-    answer = control.api.answer(request)
-    control.pod.journal.add(
-        {
-            "actor": "other",
-            "time": control.pod.timeline.now,
-            "method": request.method,
-            "path": request.path,
-            "query": request.query,
-            "body": body,
-            "status": answer.status,
-            "problems": request.problems,
-            "rule": None,
-            "seconds": round(time.monotonic() - started, 4),
-        }
-    )
+    """Send a request to the REST API as another administrator, now or ``after`` seconds."""
+    if "after" in fields:
+
+        def act() -> None:
+            control.api.act(fields)
+
+        control.pod.timeline.after(float(fields["after"]), act)
+        return {"status": None, "body": None}
+    answer = control.api.act(fields)
     return {"status": answer.status, "body": answer.body}
 
 

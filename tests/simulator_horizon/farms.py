@@ -66,11 +66,6 @@ class Farm(Images):
         """A farm with a recurring maintenance always shows it."""
         return "NONE" if self.recurring is None else "RECURRING_SCHEDULED_MAINTENANCE"
 
-    @property
-    def operation_running(self) -> str:  # type: ignore[override]
-        """No operation shows that an image is pending."""
-        return self.idle_operation
-
     def check_source(self) -> None:
         """Refuse the maintenance of a manual farm."""
         if self.record["type"] != "AUTOMATED":

@@ -48,7 +48,6 @@ class Images:
     owner_field = ""
     member_field = ""
     members_key = ""
-    operation_running = ""
     operation_canceling = ""
 
     def __init__(self, pod: Pod, record: dict[str, Any], provisioning: dict[str, Any], status: dict[str, Any]) -> None:
@@ -94,6 +93,11 @@ class Images:
     def parallel(self) -> int:
         """How many machines are rebuilt at once."""
         return self.pod.settings.parallel
+
+    @property
+    def operation_running(self) -> str:
+        """The operation that is shown while an image is pending."""
+        return self.idle_operation
 
     @property
     def idle_operation(self) -> str:
@@ -246,6 +250,16 @@ class Images:
             return
         error = fault.error if fault is not None else None
         self.pod.timeline.after(self.pod.settings.publish_seconds, lambda: self._published(pending, error))
+
+    def interrupt(self, operation: str, seconds: float) -> None:
+        """Show an operation that is not a push for a time."""
+        self.status["instant_clone_operation"] = operation
+
+        def end() -> None:
+            if self.status.get("instant_clone_operation") == operation:
+                self.status["instant_clone_operation"] = self.idle_operation
+
+        self.pod.timeline.after(seconds, end)
 
     def release(self) -> None:
         """Let a publish that is stuck continue from its beginning."""

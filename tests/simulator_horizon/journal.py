@@ -29,10 +29,12 @@ class Journal:
         self._number = 0
         self._entries: list[dict[str, Any]] = []
         self._logoffs: list[dict[str, Any]] = []
+        self._problems: list[str] = []
 
     def add(self, entry: dict[str, Any]) -> None:
-        """Record a request."""
+        """Record a request, and separately how it or its answer contradicted the contract."""
         with self._lock:
+            self._problems += [f"{entry['method']} {entry['path']}: {problem}" for problem in entry["problems"]]
             self._number += 1
             self._entries.append({"number": self._number, **without_secrets(entry)})
 
@@ -50,6 +52,16 @@ class Journal:
         """Return the sessions that were logged off."""
         with self._lock:
             return list(self._logoffs)
+
+    def problems(self) -> list[str]:
+        """Return the contradictions since ``forget_problems``. They remain when the journal is cleared."""
+        with self._lock:
+            return list(self._problems)
+
+    def forget_problems(self) -> None:
+        """Remove the contradictions."""
+        with self._lock:
+            self._problems.clear()
 
     def clear(self) -> None:
         """Remove all entries."""

@@ -198,12 +198,13 @@ class Rollout:
             rollout.pump()
 
     def _fault(self, member: Member, error: str) -> None:
+        now = self.pod.timeline.now
         member.record["state"] = "PROVISIONING_ERROR"
-        member.data |= {
-            "operation_state": FAULT,
-            "clone_error_message": error,
-            "clone_error_time": self.pod.timeline.now,
-        }
+        member.data["operation_state"] = FAULT
+        if member.owner.member_field == "machine_id":
+            # An RDS server has no fields for its error.
+            member.data |= {"clone_error_message": error, "clone_error_time": now}
+        self.owner.status |= {"last_provisioning_error": error, "last_provisioning_error_time": now}
         if member in self.states:
             self.states[member] = FAULT
         if self.stop_on_first_error:

@@ -221,6 +221,7 @@ class Pod:
         self.tokens.expire(refresh=True)
         self.settings.change(Settings().values())
         self.journal.clear()
+        self.journal.forget_problems()
 
 
 def merge(record: dict[str, Any], changes: dict[str, Any]) -> None:

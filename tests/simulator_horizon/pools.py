@@ -29,13 +29,17 @@ class Pool(Images):
     owner_field = "desktop_pool_id"
     member_field = "machine_id"
     members_key = "machine_ids"
-    operation_running = "SCHEDULE_PUSH_IMAGE"
     operation_canceling = "CANCEL_SCHEDULED_PUSH_IMAGE"
 
     @property
     def vcenter(self) -> VCenter:
         """The vCenter of its machines."""
         return self.pod.vcenter(self.record.get("vcenter_id", ""))
+
+    @property
+    def operation_running(self) -> str:
+        """The operation that is shown while an image is pending."""
+        return "SCHEDULE_PUSH_IMAGE"
 
     @property
     def provisioning_enabled(self) -> bool:

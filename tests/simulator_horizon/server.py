@@ -11,11 +11,13 @@ import http.server
 import json
 import socket
 import ssl
+import sys
 import time
 import urllib.parse
 from typing import Any
 
 from ansible_collections.strata.layering.tests.simulator_horizon.api import PREFIX, Api, Request
+from ansible_collections.strata.layering.tests.simulator_horizon.control import Control
 from ansible_collections.strata.layering.tests.simulator_horizon.errors import error_body
 from ansible_collections.strata.layering.tests.simulator_horizon.operations import Answer
 from ansible_collections.strata.layering.tests.simulator_horizon.rules import HTML, Rule, Rules
@@ -29,9 +31,10 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, api: Api, rules: Rules, context: ssl.SSLContext) -> None:
+    def __init__(self, api: Api, control: Control, rules: Rules, context: ssl.SSLContext) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.api = api
+        self.control = control
         self.rules = rules
         self._context = context
 
@@ -47,7 +50,9 @@ class Server(http.server.ThreadingHTTPServer):
         return wrapped, address
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore clients that end the connection or refuse the certificate."""
+        """Write what is not the end of a connection or a refused certificate to standard error."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -78,7 +83,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             answer = self._act(rule, None)
             if answer is None and not rule.drop_connection:
                 answer = self.server.api.answer(request)
-        self._record(request, answer, rule, started)
+        self.server.api.record(request, answer, None if rule is None else rule.id, started)
         if answer is None:
             self._drop()
         else:
@@ -94,9 +99,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             with api.pod.lock:
                 api.pod.tokens.expire(refresh=rule.expire_tokens == "all")
         for call in rule.act:
-            other = Request(call["method"], call["path"], call.get("query", {}), trusted=True)
-            other.raw = b"" if call.get("body") is None else json.dumps(call["body"]).encode()
-            self._record(other, api.answer(other), None, time.monotonic(), actor="other")
+            if call.get("control"):
+                self.server.control.carry_out(call["method"], call["path"], call.get("body") or {})
+            else:
+                api.act(call)
         if rule.drop_connection:
             return None
         return answer if rule.status is None else self._rule_answer(rule)
@@ -110,29 +116,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             now = self.server.api.pod.timeline.now
             body = error_body(status, rule.error_key, rule.error_message, now, rule.form)
         return Answer(status, body, dict(rule.headers))
-
-    def _record(
-        self, request: Request, answer: Answer | None, rule: Rule | None, started: float, actor: str = "client"
-    ) -> None:
-        try:
-            body = request.body
-        except ValueError:
-            body = f"{len(request.raw)} bytes that are not JSON"
-        pod = self.server.api.pod
-        pod.journal.add(
-            {
-                "actor": actor,
-                "time": pod.timeline.now,
-                "method": request.method,
-                "path": request.path,
-                "query": request.query,
-                "body": body,
-                "status": None if answer is None else answer.status,
-                "problems": request.problems,
-                "rule": None if rule is None else rule.id,
-                "seconds": round(time.monotonic() - started, 4),
-            }
-        )
 
     def _drop(self) -> None:
         self.close_connection = True

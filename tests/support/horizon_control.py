@@ -153,6 +153,10 @@ class HorizonControl:
             raise ControlError(f"{method} {path}: {answer['status']} {answer['body']}")
         return answer["body"]
 
+    def request_later(self, seconds: float, method: str, path: str, body: object = None) -> None:
+        """Send a request to the REST API as another administrator when the clock has advanced by ``seconds``."""
+        self.ask("POST", "/requests", {"method": method, "path": path, "body": body, "after": seconds})
+
     # Journal
 
     def journal(self, method: str | None = None, path: str = "", *, others: bool = False) -> list[dict[str, Any]]:
@@ -169,12 +173,14 @@ class HorizonControl:
         ]
 
     def problems(self) -> list[str]:
-        """Return how requests and answers contradicted the contract."""
-        return [
-            f"{entry['method']} {entry['path']}: {problem}"
-            for entry in self.journal(others=True)
-            for problem in entry["problems"]
-        ]
+        """Return how requests and answers contradicted the contract. Clearing the journal does not remove them."""
+        return list(self.ask("GET", "/problems"))
+
+    def take_problems(self) -> list[str]:
+        """Return the contradictions and remove them, so that the fixture ``horizon`` does not fail because of them."""
+        problems = self.problems()
+        self.ask("DELETE", "/problems")
+        return problems
 
     def logoffs(self) -> list[dict[str, Any]]:
         """Return the sessions that were logged off: session, user, state, machine, owner, reason, time.
@@ -247,6 +253,10 @@ class HorizonControl:
     def change_farm(self, name: str, **fields: object) -> Any:
         """Merge fields into the record of a farm; None removes a field."""
         return self.ask("POST", f"/farms/{name}", fields)
+
+    def interrupt(self, name: str, operation: str, seconds: float, kind: str = "pool") -> None:
+        """Let a pool or farm have an operation that is not a push, such as INFRASTRUCTURE_CHANGE, for a time of the clock."""
+        self.ask("POST", f"/{kind}s/{name}/operation", {"operation": operation, "seconds": seconds})
 
     def remove_pool(self, name: str) -> None:
         """Remove a pool with its machines and sessions."""

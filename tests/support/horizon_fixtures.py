@@ -23,7 +23,7 @@ def shared_horizon() -> Iterator[HorizonSimulator]:
 def horizon(shared_horizon: HorizonSimulator) -> Iterator[HorizonSimulator]:
     """A Horizon simulator in its initial state: no VMs, pools, farms, rules or sessions, and a clock that only the test moves.
 
-    The test fails if a request or an answer contradicted the contract, unless it cleared the journal.
+    The test fails if a request or an answer contradicted the contract, except for what it expected with ``take_problems``.
     """
     shared_horizon.reset()
     yield shared_horizon
@@ -31,7 +31,7 @@ def horizon(shared_horizon: HorizonSimulator) -> Iterator[HorizonSimulator]:
 
 
 def check_contract(simulator: HorizonSimulator) -> None:
-    """Fail if a request or an answer contradicted the contract since the journal was cleared."""
+    """Fail if a request or an answer contradicted the contract."""
     problems = simulator.problems()
     if problems:
         pytest.fail("The requests contradict the contract:\n" + "\n".join(problems), pytrace=False)
