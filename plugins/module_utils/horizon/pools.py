@@ -113,7 +113,7 @@ class Pools:
         """
         try:
             answer = self._client.post(f"{_ACTIONS}/action/enable-provisioning", [target.id])
-        except NotFound as error:
+        except (NotFound, Unsupported) as error:
             raise Unsupported(
                 f"{self._client.label} cannot enable the provisioning of the {target.label}: it has version "
                 f"{self._client.environment.version}, and the request needs Horizon 2309 (8.11).",

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixtures of the tests of the package horizon: servers that answer as a test scripts them."""
+"""Fixtures of the tests of the package horizon: servers that answer as a test scripts them, and the Horizon simulator."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ import pytest
 from ansible_collections.strata.layering.plugins.module_utils.horizon.client import HorizonClient
 from ansible_collections.strata.layering.plugins.module_utils.horizon.connection import HorizonConnection, Patience
 from ansible_collections.strata.layering.tests.support.certificates import make_certificate
+from ansible_collections.strata.layering.tests.support.horizon_fixtures import horizon, shared_horizon
 from ansible_collections.strata.layering.tests.support.scripted_server import (
     DOMAIN,
     PASSWORD,
     USERNAME,
     ScriptedServer,
 )
+
+__all__ = ("horizon", "shared_horizon")
 
 PATIENCE = Patience(calls=1.0, throttled=2.0, connect=5.0, socket=5.0, answer=5.0)
 
@@ -57,4 +60,21 @@ def connection_to(certificate):
 def scripted_client(scripted, connection_to):
     """A client that is logged in to the scripted server."""
     with HorizonClient.connect(connection_to(scripted)) as client:
+        yield client
+
+
+@pytest.fixture
+def horizon_client(horizon):
+    """A client that is logged in to the Horizon simulator."""
+    options = horizon.options()
+    connection = HorizonConnection(
+        options["hostname"],
+        options["username"],
+        options["domain"],
+        options["password"],
+        port=options["port"],
+        ca_file=options["ca_path"],
+        patience=PATIENCE,
+    )
+    with HorizonClient.connect(connection) as client:
         yield client
