@@ -82,7 +82,7 @@ class HorizonClient:
         self._connection = connection
         self._secrets = Secrets()
         self._log = ApiLog(connection.api_log, self._secrets) if connection.api_log else None
-        self._transport = Transport(connection, self._log)
+        self._transport = Transport(connection, self._secrets, self._log)
         self._login = Login(connection, self._transport, self._secrets)
         self._environment: Environment | None = None
         self._dated: Response | None = None

@@ -23,6 +23,7 @@ from ..common.errors import Corrupt, InvalidInput, StrataError, TimedOut
 from ..common.tls import TlsConnection, plain_host, unverified_context, verifying_context
 from .api_log import ApiLog
 from .connection import HorizonConnection
+from .redaction import Secrets
 
 #: Exceptions of a request when the server is unreachable, closes the connection or sends invalid data.
 _CONNECTION_ERRORS = (OSError, http.client.HTTPException, ValueError)
@@ -113,13 +114,14 @@ class ExchangeFailed(Exception):
 class Transport:
     """Makes one request after the other over a connection that is kept open, with the cookies of the server."""
 
-    def __init__(self, connection: HorizonConnection, log: ApiLog | None) -> None:
+    def __init__(self, connection: HorizonConnection, secrets: Secrets, log: ApiLog | None) -> None:
         """Prepare the connection; nothing is sent.
 
         Raises:
             InvalidInput: ``horizon.ca_file`` if the file of certificate authorities cannot be used.
         """
         self._connection = connection
+        self._secrets = secrets
         self._log = log
         try:
             self._context = verifying_context(connection.ca_file) if connection.validate_certs else unverified_context()
@@ -225,6 +227,7 @@ class Transport:
                     and len(self._cookies) < _COOKIES
                 ):
                     self._cookies[name] = cookie.coded_value
+                    self._secrets.add(cookie.coded_value)
 
 
 def _read(answer: http.client.HTTPResponse, deadline: float) -> bytes:
