@@ -17,8 +17,7 @@ from ..common.errors import Conflict, NotFound, Unsupported
 from .answers import Answer, records_of
 from .client import HorizonClient
 
-#: Seconds that a VM or a snapshot may need until Horizon lists it after vCenter created it.
-NEW_IMAGE_TIMEOUT = 120.0
+#: Seconds between two reads while a new VM or snapshot is waited for.
 _PAUSE = 5.0
 _SHOWN = 10
 

@@ -266,25 +266,6 @@ def answer_lost(request: Request, connection: HorizonConnection, cause: str, **f
     )
 
 
-#: Errors after which the same work may succeed a little later.
-_TRANSIENT = frozenset(
-    (
-        "horizon.connection",
-        "horizon.connection_refused",
-        "horizon.no_answer",
-        "horizon.throttled",
-        "horizon.unavailable",
-        "horizon.answer_lost",
-        "horizon.session",
-    )
-)
-
-
-def is_transient(error: StrataError) -> bool:
-    """Return whether the same work may succeed when it is repeated a little later."""
-    return error.code in _TRANSIENT
-
-
 def _capital(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}"
 
