@@ -86,6 +86,7 @@ class Reason(enum.Enum):
     OTHER_SETTINGS = "other_settings"
     NOT_STAGED = "not_staged"
     STARTED = "started"
+    PUBLISHED = "published"
     START_PASSED = "start_passed"
     PROMOTE_STARTS_NOW = "promote_starts_now"
     OTHER_LOGOFF_POLICY = "other_logoff_policy"
@@ -214,7 +215,11 @@ def _to_canceled(observation: Observation, wish: Wish, situation: _Situation) ->
         return _NOTHING
     if wish.image is not None and pending.image != wish.image and not wish.replace:
         return Decision(Action.ASK, Reason.OTHER_PENDING)
-    return _cancel(pending, observation.now)
+    decision = _cancel(pending, observation.now)
+    if decision == _CANCEL and observation.target.kind == FARM and pending.state is PendingState.READY:
+        # Canceling the maintenance of a farm leaves a published image as its current image.
+        return Decision(Action.ASK, Reason.PUBLISHED)
+    return decision
 
 
 def _cancel(pending: PendingImage, now: int) -> Decision:

@@ -59,6 +59,10 @@ def ask_text(reason: Reason | None, target: Target, connected: int, limit: int |
             f"The push to the {label} has started, and Horizon cannot cancel it: the image becomes the current image. "
             "Wait until it is current. To go back, push the previous image."
         ),
+        Reason.PUBLISHED: (
+            f"The image is already published for the {label}: if the push is canceled, Horizon makes it the current image. "
+            "Push the previous image with replace set to true, or postpone the push with start_time."
+        ),
         Reason.PROMOTE_STARTS_NOW: (
             f"The image is staged in the {label}, and promoting it starts at once. "
             "Run the playbook at the desired time without start_time, or set replace to true to publish the image again."

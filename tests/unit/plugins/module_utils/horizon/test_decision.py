@@ -198,6 +198,9 @@ ROWS = {
 @pytest.mark.parametrize("column", range(3), ids=[state.value for state in STATES])
 def test_cell(row, column, kind):
     fields, *decisions = ROWS[row]
+    if (row, STATES[column], kind) == ("the image is published and starts later", DesiredState.CANCELED, FARM):
+        # Canceling would make the image the current image of the farm.
+        decisions[column] = ask(Reason.PUBLISHED)
     assert result(fields, STATES[column], kind) == decisions[column]
 
 
