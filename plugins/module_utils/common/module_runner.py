@@ -53,6 +53,8 @@ def run(module: LayeringModule, work: Callable[[], Outcome]) -> None:
     if module.params.get("hostname") and module.params.get("validate_certs") is False:
         # Only the connection to Horizon has a domain.
         module.warn(UNCHECKED_HORIZON if "domain" in module.params else UNCHECKED)
+    if any(server["validate_certs"] is False for server in module.params.get("horizon") or ()):
+        module.warn(UNCHECKED_HORIZON)
     try:
         outcome = work()
     except (StrataError, OSError) as error:

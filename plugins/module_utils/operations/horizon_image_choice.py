@@ -95,6 +95,14 @@ class RecordedImages:
         documents = document_collections.images(repository).all() if repository else []
         self._images = {name: document.images for name, document in documents}
 
+    def templates(self) -> list[str]:
+        """Return the names of the templates that have recorded images."""
+        return list(self._images)
+
+    def images_in(self, template: str, vcenter: VirtualCenter) -> list[ImageRecord]:
+        """Return the images of a template in a vCenter, newest first; empty if there are none."""
+        return [image for image in self._images.get(template, ()) if _is_in(image, vcenter)]
+
     def of_template(self, template: str, vcenter: VirtualCenter) -> list[ImageRecord]:
         """Return the images of a template in a vCenter, newest first.
 
@@ -104,7 +112,7 @@ class RecordedImages:
         images = self._images.get(template, ())
         if not images and self._repository is not None:
             document_collections.templates(self._repository).require(template)
-        found = [image for image in images if _is_in(image, vcenter)]
+        found = self.images_in(template, vcenter)
         if not found:
             elsewhere = sorted({image.vcenter.hostname for image in images})
             where = f" Its images are in {', '.join(elsewhere)}." if elsewhere else ""
