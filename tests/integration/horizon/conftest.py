@@ -1,0 +1,8 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures of the tests of modules for Horizon."""
+
+from __future__ import annotations
+
+from ansible_collections.strata.layering.tests.support.simulator_fixtures import shared_simulator  # noqa: F401  pylint: disable=unused-import
