@@ -20,7 +20,7 @@ _VISIBLE = 38
 _DOCUMENTED = [*(name for name in _MODULES if name.endswith("_info")), "image_template", "repository"]
 #: Objects whose fields depend on the data.
 _FREE = {"details", "layers", "source", "windows", "scripts", "script", "custom_attributes", "timings", "bytes"}
-_FREE |= {"results", "error", "pending"}
+_FREE |= {"results", "error", "pending", "status"}
 #: ansible-test refuses the names keys and values in the documentation of returned objects.
 _FREE.add("changes")
 
