@@ -23,12 +23,9 @@ _AVAILABLE = "AVAILABLE"
 _HOLDING, _FAULT = "HOLDING", "FAULT"
 #: States of operations that are over or do not exist.
 _NO_OPERATION = (None, "UNDEFINED", "COMPLETED")
-#: States of a machine that an administrator has to correct. A machine that restarts is unreachable for some time, and is not listed.
+#: States of a machine that an administrator has to correct. The other errors of agents can occur while Windows starts.
 _FAULTY = frozenset(
-    """PROVISIONING_ERROR ERROR AGENT_CONFIG_ERROR
-    AGENT_ERROR_DISABLED AGENT_ERROR_INVALID_IP AGENT_ERROR_PROTOCOL_FAILURE AGENT_ERROR_DOMAIN_FAILURE
-    AGENT_ERR_DISABLED AGENT_ERR_INVALID_IP AGENT_ERR_PROTOCOL_FAILURE AGENT_ERR_DOMAIN_FAILURE
-    BLOCKED_AGENT_VERSION""".split()
+    "PROVISIONING_ERROR ERROR AGENT_CONFIG_ERROR AGENT_ERROR_DISABLED AGENT_ERR_DISABLED BLOCKED_AGENT_VERSION".split()
 )
 #: States in which users can work with a machine, or can log in.
 _READY = frozenset(

@@ -85,7 +85,8 @@ class TestReadMachine:
         assert machine.error == "No space."
 
     @pytest.mark.parametrize(
-        "state", ["AVAILABLE", "AGENT_UNREACHABLE", "WAITING_FOR_AGENT", "CUSTOMIZING", "NEW_STATE"]
+        "state",
+        ["AVAILABLE", "AGENT_UNREACHABLE", "WAITING_FOR_AGENT", "CUSTOMIZING", "AGENT_ERROR_INVALID_IP", "NEW_STATE"],
     )
     def test_machine_that_may_recover_is_not_faulty(self, state):
         machine = read_machine(machine_answer("m1", state=state, managed={"clone_error_message": "Earlier."}))

@@ -454,9 +454,10 @@ class TestRequests:
         path = "/inventory/v1/desktop-pools/action/enable-provisioning"
         assert client.requests == [("POST", path, ["id-sales"], {})]
 
-    def test_enable_provisioning_of_old_horizon_names_its_version(self):
+    @pytest.mark.parametrize("kind", [NotFound, Unsupported])
+    def test_enable_provisioning_of_old_horizon_names_its_version(self, kind):
         client = RecordedClient()
-        missing = NotFound("There is no such path.", code="horizon.not_found")
+        missing = kind("There is no such path.", code="horizon.version")
         client.answers["/inventory/v1/desktop-pools/action/enable-provisioning"] = missing
         with pytest.raises(Unsupported) as caught:
             Pools(client).enable_provisioning(read_pool(pool_answer()))
