@@ -67,8 +67,8 @@ options:
       - V(staged) publishes the image, applies it to the machines of O(machines) or O(canary) only, and holds it there until it is promoted
         with V(present) or canceled.
       - V(canceled) cancels a push that has not started to replace machines, and discards an image that is staged. If an image is named,
-        only a push of this image is canceled. If a farm has published the image of a scheduled push already, Horizon makes it the current
-        image and cancels only that the machines change.
+        only a push of this image is canceled. If a farm has published the image of a scheduled push already, Horizon cannot discard it, and
+        the status is C(ActionRequired).
     type: str
     choices: [present, staged, canceled]
     default: present

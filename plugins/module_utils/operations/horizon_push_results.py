@@ -13,7 +13,7 @@ from ..common.errors import StrataError
 from ..horizon.base_images import VirtualCenter
 from ..horizon.client import Environment
 from ..horizon.decision import Action, DesiredState, Wish
-from ..horizon.model import FARM, ImageRef, PendingState, Target
+from ..horizon.model import ImageRef, Target
 from ..horizon.push_results import FAILED, NOT_STARTED, PushResult
 from ..horizon.push_texts import time_text
 from .horizon_image_choice import ChosenImage, Images
@@ -114,9 +114,6 @@ class Describer:
         image = _named(self.images.describe_chosen(prepared.image)) if prepared.image else None
         if wish.state is DesiredState.CANCELED:
             after["pending"] = None
-            if pending is not None and target.kind == FARM and pending.state is PendingState.READY:
-                # Horizon cancels only that the machines change.
-                after["image"] = before["pending"]
         elif wish.state is DesiredState.STAGED:
             after["pending"] = image
         else:
