@@ -206,6 +206,13 @@ def preflight(repository: str, name: str, connection: dict) -> dict:
     return {"lookup": found - began, "checks": done - found, "each": each}
 
 
+def watch_pushes(connection: dict, control: str, image: list[str], interval: int) -> dict:
+    """Push an image to all pools of a Horizon simulator and wait until all desktops have it."""
+    from .horizon import watch
+
+    return watch(connection, control, image, interval)
+
+
 def packaging_disk(repository: str, output: str) -> dict:
     """Write the raw disk of a packaging machine without prerequisites."""
     from ...plugins.module_utils.catalog.layers import find_version
@@ -391,6 +398,7 @@ _JOBS: tuple[Callable[..., dict], ...] = (
     write_package,
     publish,
     preflight,
+    watch_pushes,
     publish_all,
     statistics,
     packaging_disk,

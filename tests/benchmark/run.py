@@ -26,6 +26,7 @@ from ansible_collections.strata.layering.tests.benchmark.capturing import captur
 from ansible_collections.strata.layering.tests.benchmark.composing import composing  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.decompressing import decompressing  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.encoding import encoding  # noqa: E402
+from ansible_collections.strata.layering.tests.benchmark.horizon import watching  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.importing import importing  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.merging import merging  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.preflighting import preflighting  # noqa: E402
@@ -47,6 +48,7 @@ CASES = {
     "registry": merging,
     "capture": capturing,
     "decompress": decompressing,
+    "horizon": watching,
 }
 _MEMORY = "Memory: sum of the peak resident sizes of a process and its children, sampled every 20 ms; shared pages count twice. Sizes in MB of a million bytes."
 
