@@ -79,6 +79,14 @@ def ask_text(reason: Reason | None, target: Target, connected: int, limit: int |
     return texts.get(reason, unknown_text(target)) if reason else unknown_text(target)
 
 
+def canceled_too_late_text(target: Target) -> str:
+    """Return the sentence about an image that became the current image although its push was canceled."""
+    return (
+        f"The image was published before the push to the {target.label} was canceled, and became the current image. "
+        "To go back, push the previous image."
+    )
+
+
 def unknown_text(target: Target) -> str:
     """Return the sentence about a state that no request is allowed in."""
     return (

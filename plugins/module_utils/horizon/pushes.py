@@ -33,6 +33,7 @@ from .push_results import (
 from .push_texts import (
     ask_text,
     busy_text,
+    canceled_too_late_text,
     following_text,
     is_retryable,
     machines_text,
@@ -333,7 +334,10 @@ class TargetPush:
         """End, or wait for the machines, after the pool is in the desired state."""
         goal, target = self._goal, self.result.target
         if goal.wish.state is DesiredState.CANCELED:
-            self._end(CANCELED, f"No push to the {target.label} is pending.")
+            if self.result.requests and target.current != self.result.before.current:
+                self._end(ACTION_REQUIRED, canceled_too_late_text(target))
+            else:
+                self._end(CANCELED, f"No push to the {target.label} is pending.")
             return
         if self._image_done:
             self._later()

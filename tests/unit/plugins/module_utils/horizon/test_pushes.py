@@ -499,6 +499,12 @@ def test_push_is_canceled():
     assert push(pools, DesiredState.CANCELED).changed is False
 
 
+def test_push_that_is_canceled_too_late_requires_action():
+    pools = FakePools(PUBLISHING, after={Action.CANCEL: [CURRENT]})
+    result = push(pools, DesiredState.CANCELED)
+    assert (result.status, pools.accepted) == ("ActionRequired", [Action.CANCEL])
+
+
 @pytest.mark.parametrize(
     "found, state, status, requests",
     [
