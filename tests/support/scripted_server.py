@@ -24,13 +24,18 @@ _REFUSALS = {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 500: "INTERNAL_SERVER_ERRO
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer. ``body`` is JSON data, or bytes as they are. ``cut`` closes the connection after that many bytes of the body, -1 without an answer."""
+    """An answer. ``body`` is JSON data, or bytes as they are. ``cut`` closes the connection after that many bytes of the body, -1 without an answer.
+
+    ``trickle`` is the pause in seconds after each byte of the body. ``chunked`` sends the body in chunks.
+    """
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
     delay: float = 0.0
+    trickle: float = 0.0
+    chunked: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,10 +188,18 @@ def _handler(server: ScriptedServer) -> type[http.server.BaseHTTPRequestHandler]
             self.send_response_only(reply.status)
             if server.date and "Date" not in reply.headers:
                 self.send_header("Date", self.date_time_string())
-            for name, value in ({"Content-Length": str(len(body))} | reply.headers).items():
+            length = {"Transfer-Encoding": "chunked"} if reply.chunked else {"Content-Length": str(len(body))}
+            for name, value in (length | reply.headers).items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body if reply.cut is None else body[: reply.cut])
+            if reply.chunked:
+                body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+            if reply.trickle:
+                for byte in body:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(reply.trickle)
+            else:
+                self.wfile.write(body if reply.cut is None else body[: reply.cut])
             if reply.cut is not None:
                 self.close_connection = True
 

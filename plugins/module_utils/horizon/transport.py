@@ -235,7 +235,11 @@ def _read(answer: http.client.HTTPResponse, deadline: float) -> bytes:
     if answer.length is not None and answer.length > _LONGEST_ANSWER:
         raise _too_long()
     expected, blocks, total = answer.length, [], 0
-    while block := answer.read(_BLOCK):
+    while expected is None or total < expected:
+        # read1 returns what has arrived: the server may send a byte now and then.
+        block = answer.read1(_BLOCK)
+        if not block:
+            break
         blocks.append(block)
         total += len(block)
         if total > _LONGEST_ANSWER:
@@ -247,6 +251,7 @@ def _read(answer: http.client.HTTPResponse, deadline: float) -> bytes:
                 hint="Check the network and the load of the server, and run this playbook again.",
                 bytes=total,
             )
+    answer.close()
     if expected is not None and total < expected:
         raise http.client.IncompleteRead(b"", expected - total)
     if answer.getheader("Content-Encoding", "identity") != "identity":

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 
@@ -125,6 +126,27 @@ def test_forbidden_names_the_privilege(scripted, scripted_client, method, path, 
     error = failed(getattr(scripted_client, method), path)
     assert error.code == "horizon.forbidden"
     assert error.details["privilege"] == privilege
+
+
+def test_answer_in_chunks_is_read(scripted, scripted_client):
+    scripted.script("GET", POOL, Reply(200, {"id": "x" * 200_000}, chunked=True))
+    for unused in range(2):
+        assert len(scripted_client.get(POOL)["id"]) == 200_000
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_answer_that_never_ends_is_given_up(scripted, connection_to, chunked):
+    scripted.script("GET", POOL, Reply(200, b"x" * 1000, trickle=0.05, chunked=chunked))
+    patience = dataclasses.replace(connection_to(scripted).patience, answer=0.3)
+    with HorizonClient.connect(connection_to(scripted, patience=patience)) as client:
+        assert failed(client.get, POOL).code == "horizon.no_answer"
+
+
+def test_server_that_is_silent_is_given_up(scripted, connection_to):
+    scripted.script("GET", POOL, Reply(200, {}, delay=0.6))
+    patience = dataclasses.replace(connection_to(scripted).patience, socket=0.2, calls=0.3)
+    with HorizonClient.connect(connection_to(scripted, patience=patience)) as client:
+        assert failed(client.get, POOL).code == "horizon.no_answer"
 
 
 # -- requests that change something
