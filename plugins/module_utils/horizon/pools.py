@@ -115,7 +115,7 @@ class Pools:
             answer = self._client.post(f"{_ACTIONS}/action/enable-provisioning", [target.id])
         except (NotFound, Unsupported) as error:
             raise Unsupported(
-                f"{self._client.label} cannot enable the provisioning of the {target.label}: it has version "
+                f"The provisioning of the {target.label} cannot be enabled: {self._client.label} has version "
                 f"{self._client.environment.version}, and the request needs Horizon 2309 (8.11).",
                 code="horizon.enable_provisioning",
                 hint="Enable provisioning in Horizon Console, and set the option provisioning to keep.",

@@ -123,7 +123,7 @@ def _not_found(client: HorizonClient, kind: str, missing: list[str], existing: l
     similar = {name: similar_names(name, [target.name for target in existing]) for name in missing}
     hints = [_hint(name, kind, displayed.get(name, []), similar[name]) for name in missing[:SHOWN]]
     return NotFound(
-        f"{client.label} has no {noun} named {listed(missing)}.",
+        f"There is no {noun} named {listed(missing)} on {client.label}.",
         code="horizon.no_such_target",
         hint=" ".join(dict.fromkeys(hints)),
         kind=kind,
