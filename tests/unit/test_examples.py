@@ -28,6 +28,7 @@ _MODULES = sorted(
 _ROLES = sorted(path.name for path in (_ROOT / "roles").iterdir())
 _PAGES = sorted([*_ROOT.glob("*.md"), *(_ROOT / "docs").rglob("*.md"), *(_ROOT / "roles").glob("*/README.md")])
 _INVENTORIES = [_ROOT / "docs" / "inventory.example.yml", _ROOT / "tests" / "demo" / "inventory.yml"]
+_PLAYBOOKS = sorted((_ROOT / "docs" / "examples").glob("*.yml"))
 #: Values by type, in place of templates that only Ansible can evaluate.
 _ANY = {"int": 1, "float": 1.0, "bool": True, "list": [], "path": "/x", "str": "x", "raw": "x"}
 #: Options that a role has once for all objects of a list.
@@ -44,15 +45,25 @@ _OF_THE_ROLE = {
     "file_share_username",
     "file_share_password",
     "file_share_encrypt",
+    "domain",
+    "api_log",
+    "wait_sleep",
+    "operation_timeout",
+    "retries",
+    "retry_pause",
 }
-#: Role and list variable with the options of a module, by module.
-_LISTS = {
-    "os_layer": ("os_layer", "os_layer_versions"),
-    "app_layer": ("app_layer", "app_layer_versions"),
-    "platform_layer": ("platform_layer", "platform_layer_versions"),
-    "connector": ("layered_image", "layered_image_connectors"),
-    "image_template": ("layered_image", "layered_image_templates"),
-}
+#: Module, role, and the list variable with the options of the module.
+_LISTS = [
+    ("os_layer", "os_layer", "os_layer_versions"),
+    ("app_layer", "app_layer", "app_layer_versions"),
+    ("platform_layer", "platform_layer", "platform_layer_versions"),
+    ("connector", "layered_image", "layered_image_connectors"),
+    ("image_template", "layered_image", "layered_image_templates"),
+    ("horizon_image_push", "horizon", "horizon_pools"),
+    ("horizon_image_push", "horizon", "horizon_farms"),
+]
+#: Options that name the objects of a call. The entries of a role have a name.
+_NAMES = {"horizon_image_push": {"pools", "farms"}}
 
 
 def _role_options(role: str) -> dict:
@@ -191,9 +202,9 @@ def test_page_examples_are_valid(page):
     assert [problem for block in _blocks(page) for problem in _problems(block)] == []
 
 
-@pytest.mark.parametrize("inventory", _INVENTORIES, ids=lambda path: str(path.relative_to(_ROOT)))
-def test_inventory_is_valid(inventory):
-    assert not _problems(yaml.safe_load(inventory.read_text(encoding="utf-8")))
+@pytest.mark.parametrize("file", [*_INVENTORIES, *_PLAYBOOKS], ids=lambda path: str(path.relative_to(_ROOT)))
+def test_inventory_or_playbook_is_valid(file):
+    assert not _problems(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
 def test_example_with_mistakes_is_rejected():
@@ -225,14 +236,14 @@ def _with_aliases(options: dict) -> set[str]:
     return set(options).union(*(option.get("aliases", ()) for option in options.values()))
 
 
-@pytest.mark.parametrize("module", _LISTS)
-def test_role_list_has_the_options_of_its_module(module):
-    role, variable = _LISTS[module]
+@pytest.mark.parametrize(("module", "role", "variable"), _LISTS)
+def test_role_list_has_the_options_of_its_module(module, role, variable):
     options = specification_of(module)["argument_spec"]
     listed = _role_options(role)[variable]["options"]
-    assert set(options) - _OF_THE_ROLE <= _with_aliases(listed)
+    names = _NAMES.get(module, set())
+    assert set(options) - _OF_THE_ROLE - names <= _with_aliases(listed)
     unknown = {name for name, option in listed.items() if not _with_aliases({name: option}) & _with_aliases(options)}
-    assert unknown <= {"export"}
+    assert unknown <= ({"name"} if names else {"export"})
     tasks = [path.read_text(encoding="utf-8") for path in (_ROOT / "roles" / role / "tasks").glob("*.yml")]
     for name in listed:
         assert any(re.search(rf"\bitem\.{name}\b", text) for text in tasks), f"{role} ignores {name}"
