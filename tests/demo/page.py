@@ -96,7 +96,7 @@ def render(report: Report, moment: datetime.datetime | None = None) -> str:
 <main>
 <h1>{title}</h1>
 <div class="headline">{headline}</div>
-<figure><img src="{_picture()}" alt="OS machine and app layers become a published VM with a snapshot"></figure>
+<figure><img src="{_picture()}" alt="OS machine and app layers become a published image and the desktops of Horizon pools"></figure>
 <p>{escape(_EXPLANATION)}</p>
 <p>{escape(report.summary)}</p>
 <dl class="facts">{facts}</dl>
