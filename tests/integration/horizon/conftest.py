@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from ansible_collections.strata.layering.tests.support.horizon_fixtures import check_contract
+from ansible_collections.strata.layering.tests.support.horizon_push_site import PushSite, prepare_pod
 from ansible_collections.strata.layering.tests.support.horizon_simulator import HorizonSimulator
-from ansible_collections.strata.layering.tests.support.push_site import PushSite, prepare_pod
 from ansible_collections.strata.layering.tests.support.simulator_fixtures import shared_simulator  # noqa: F401  pylint: disable=unused-import
 
 

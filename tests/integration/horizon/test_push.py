@@ -13,10 +13,15 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
+from ansible_collections.strata.layering.plugins.module_utils.common.module_runner import UNCHECKED_HORIZON
+from ansible_collections.strata.layering.plugins.module_utils.operations.horizon_image_push import push_images
+from ansible_collections.strata.layering.plugins.module_utils.operations.horizon_push_options import (
+    HorizonImagePushOptions,
+)
 from ansible_collections.strata.layering.tests.support.horizon_fixtures import check_contract
+from ansible_collections.strata.layering.tests.support.horizon_push_site import MODULE
 from ansible_collections.strata.layering.tests.support.horizon_simulator import HorizonSimulator
-from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run
-from ansible_collections.strata.layering.tests.support.push_site import MODULE
+from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, specification_of
 from ansible_collections.strata.layering.tests.support.recorded_images import image_digest
 from ansible_collections.strata.layering.tests.support.simulator import Simulator
 from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
@@ -129,6 +134,32 @@ def test_several_pools_and_farms_are_pushed_in_one_run(site):
     assert found == [("pool", "sales", "Complete"), ("pool", "finance", "Complete"), ("farm", "apps", "Complete")]
     assert set(site.machines("apps", "farms").values()) == {"office-3"}
     assert [entry["path"] for entry in site.horizon.journal()].count("/login") <= 4
+
+
+def test_certificate_that_is_not_checked_is_reported(site):
+    site.add_pool()
+    options = site.options | {"validate_certs": False, "ca_path": None}
+    assert UNCHECKED_HORIZON in str(run(MODULE, check=True, **options, pools=["sales"])["warnings"])
+
+
+def test_progress_has_the_percentage_and_the_number_of_machines(site):
+    site.add_pool()
+    site.horizon.settings(publish_seconds=60)
+    site.horizon.clock.speed = 60
+    site.horizon.add_session("sales-1", ends=180)
+    params = {option: spec.get("default") for option, spec in specification_of(MODULE)["argument_spec"].items()}
+    params |= site.options | {"pools": ["sales"], "wait_for": "machines"}
+    seen: list[tuple[str, int, int | None]] = []
+    try:
+        outcome = push_images(
+            HorizonImagePushOptions.from_params(params), check_mode=False, progress=lambda *values: seen.append(values)
+        )
+    finally:
+        site.horizon.clock.speed = 0
+    assert outcome.result["tasks"][0]["status"] == "Complete"
+    assert ("sales: machines, 1 session", 2, 3) in seen
+    percentages = [done for step, done, total in seen if (step, total) == ("sales: publishing", 100)]
+    assert percentages == sorted(percentages) != []
 
 
 # -- users

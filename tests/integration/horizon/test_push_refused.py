@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.strata.layering.tests.support.horizon_push_site import MODULE, PushSite
 from ansible_collections.strata.layering.tests.support.modules import fails
-from ansible_collections.strata.layering.tests.support.push_site import MODULE, PushSite
 
 
 def _linked_clones(site: PushSite) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.strata.layering.tests.support.horizon_push_site import MODULE
 from ansible_collections.strata.layering.tests.support.modules import converges, fails, run
-from ansible_collections.strata.layering.tests.support.push_site import MODULE
 
 
 def test_canary_gets_the_image_before_the_other_machines(site):
