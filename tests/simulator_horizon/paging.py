@@ -22,6 +22,8 @@ def select(
             condition = json.loads(query["filter"])
         except ValueError:
             raise _wrong("The filter is not JSON.") from None
+        # The filter is checked also if there are no rows.
+        _matches(condition, {}, filters)
         rows = [row for row in rows if _matches(condition, row, filters)]
     if "order_by" in query and "sort_by" not in query:
         raise ApiError(400, "common.sort.invalid", "order_by needs sort_by.")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from ansible_collections.strata.layering.tests.support.horizon_simulator import HorizonSimulator
+from ansible_collections.strata.layering.tests.support.simulator import Simulator
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +29,21 @@ def horizon(shared_horizon: HorizonSimulator) -> Iterator[HorizonSimulator]:
     shared_horizon.reset()
     yield shared_horizon
     check_contract(shared_horizon)
+
+
+@pytest.fixture(scope="session")
+def shared_vsphere_horizon(shared_simulator: Simulator) -> Iterator[HorizonSimulator]:
+    """One Horizon simulator for all tests of a worker, whose base VMs are those of the shared vSphere simulator."""
+    with HorizonSimulator([shared_simulator]) as running:
+        yield running
+
+
+@pytest.fixture
+def vsphere_horizon(shared_vsphere_horizon: HorizonSimulator) -> Iterator[HorizonSimulator]:
+    """A Horizon simulator as ``horizon`` gives it, whose base VMs are those of ``shared_simulator``."""
+    shared_vsphere_horizon.reset()
+    yield shared_vsphere_horizon
+    check_contract(shared_vsphere_horizon)
 
 
 def check_contract(simulator: HorizonSimulator) -> None:

@@ -40,8 +40,9 @@ class RestClient:
     def send(self, method: str, path: str, body: object = None, **query: object) -> requests.Response:
         """Send a request and return the response of any status."""
         headers = {"Authorization": f"Bearer {self.tokens['access_token']}"} if self.tokens else {}
+        params = {name: str(value) for name, value in query.items()}
         return self._session.request(
-            method, self.horizon.url + path, json=body, params=query, headers=headers, timeout=60
+            method, self.horizon.url + path, json=body, params=params, headers=headers, timeout=60
         )
 
     def get(self, path: str, **query: object) -> Any:
