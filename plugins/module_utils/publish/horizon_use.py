@@ -98,5 +98,7 @@ def needs(
 
 
 def _users_clause(users: tuple[HorizonUser, ...]) -> str:
-    shown = ", ".join(user.clause for user in users[:_LISTED])
-    return shown + (f" and {len(users) - _LISTED} more" if len(users) > _LISTED else "")
+    clauses = [user.clause for user in users[:_LISTED]]
+    if len(users) > _LISTED:
+        clauses.append(f"{len(users) - _LISTED} more pools and farms need it")
+    return ", and ".join(filter(None, (", ".join(clauses[:-1]), clauses[-1])))
