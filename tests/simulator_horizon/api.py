@@ -143,7 +143,7 @@ class Api:
         handler = HANDLERS.get(name)
         if handler is None:
             raise ApiError(500, "simulator.missing", f"The simulator does not have {name}.")
-        return handler(self.pod, Call(arguments, request.query, body))
+        return handler(self.pod, Call(arguments, request.query, body, operation.filters))
 
     def _throttle(self) -> None:
         limit = self.pod.settings.requests_per_second

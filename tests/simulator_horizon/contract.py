@@ -36,6 +36,7 @@ class Operation:
 
     ``answers`` gives the type of the body for each declared status, None where the documents describe no body.
     ``undeclared`` gives the reason for each status that real servers answer although the official documents do not declare it.
+    ``filters`` are the fields of a list that a filter can compare.
     """
 
     method: str
@@ -45,6 +46,7 @@ class Operation:
     body_required: bool
     answers: dict[int, Type | None]
     undeclared: dict[int, str]
+    filters: frozenset[str]
     pattern: re.Pattern[str] = field(repr=False)
 
     def __str__(self) -> str:
@@ -172,7 +174,8 @@ def _operation(mark: str, entry: dict, version: str, names: Mapping[str, Named])
         answers[int(status)] = parse_type(text, version, names)[0]
     pattern = re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path)))
     undeclared = {int(status): reason for status, reason in entry.get("undeclared", {}).items()}
-    return Operation(method, path, query, body, "optional" not in body_flags, answers, undeclared, pattern)
+    filters = frozenset(entries(entry.get("filters", ""), version))
+    return Operation(method, path, query, body, "optional" not in body_flags, answers, undeclared, filters, pattern)
 
 
 def _name(mark: str) -> str:

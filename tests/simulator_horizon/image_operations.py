@@ -35,8 +35,7 @@ def _pool(pod: Pod, call: Call) -> Pool:
 @operation("GET /inventory/v6/desktop-pools")
 def pools(pod: Pod, call: Call) -> Answer:
     """List the desktop pools."""
-    filters = {"id", "name", "display_name", "type", "source", "enabled", "vcenter_id", "user_assignment"}
-    rows, headers = select([pool.answer() for pool in pod.pools.values()], call.query, filters, pod.version)
+    rows, headers = select([pool.answer() for pool in pod.pools.values()], call.query, call.filters, pod.version)
     return Answer(body=rows, headers=headers)
 
 
@@ -173,9 +172,7 @@ def _farm(pod: Pod, call: Call) -> Farm:
 @operation("GET /inventory/v4/farms")
 def farms(pod: Pod, call: Call) -> Answer:
     """List the farms."""
-    rows, headers = select(
-        [farm.answer() for farm in pod.farms.values()], call.query, {"id", "name", "type", "enabled"}, pod.version
-    )
+    rows, headers = select([farm.answer() for farm in pod.farms.values()], call.query, call.filters, pod.version)
     return Answer(body=rows, headers=headers)
 
 

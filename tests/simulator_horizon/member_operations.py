@@ -15,33 +15,23 @@ from ansible_collections.strata.layering.tests.simulator_horizon.pod import Pod
 @operation("GET /inventory/v3/machines")
 def machines(pod: Pod, call: Call) -> Answer:
     """List machines."""
-    filters = {"id", "name", "dns_name", "desktop_pool_id", "state", "type"}
-    rows, headers = select([member.answer() for member in pod.members("pool")], call.query, filters, pod.version)
+    rows, headers = select([member.answer() for member in pod.members("pool")], call.query, call.filters, pod.version)
     return Answer(body=rows, headers=headers)
 
 
 @operation("GET /inventory/v1/rds-servers")
 def rds_servers(pod: Pod, call: Call) -> Answer:
     """List RDS servers."""
-    filters = {"id", "name", "dns_name", "farm_id", "state", "enabled"}
-    rows, headers = select([member.answer() for member in pod.members("farm")], call.query, filters, pod.version)
+    rows, headers = select([member.answer() for member in pod.members("farm")], call.query, call.filters, pod.version)
     return Answer(body=rows, headers=headers)
 
 
 @operation("GET /inventory/v1/sessions")
 def sessions(pod: Pod, call: Call) -> Answer:
     """List sessions."""
-    filters = {
-        "id",
-        "desktop_pool_id",
-        "farm_id",
-        "machine_id",
-        "rds_server_id",
-        "user_id",
-        "session_state",
-        "session_type",
-    }
-    rows, headers = select([session.answer() for session in pod.sessions.values()], call.query, filters, pod.version)
+    rows, headers = select(
+        [session.answer() for session in pod.sessions.values()], call.query, call.filters, pod.version
+    )
     return Answer(body=rows, headers=headers)
 
 

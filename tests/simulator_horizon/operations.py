@@ -23,6 +23,8 @@ class Call:
     arguments: dict[str, str]
     query: dict[str, str]
     body: Any
+    #: The fields of a list that a filter can compare.
+    filters: frozenset[str] = frozenset()
 
 
 @dataclass

@@ -14,7 +14,7 @@ _MAXIMUM = 1000
 
 
 def select(
-    rows: list[dict[str, Any]], query: dict[str, str], filters: set[str], version: str
+    rows: list[dict[str, Any]], query: dict[str, str], filters: frozenset[str], version: str
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Return the rows that a query asks for, and the headers about paging. Only fields in ``filters`` can be filtered."""
     if query.get("filter"):
@@ -42,7 +42,7 @@ def select(
     return rows[first : first + size], headers
 
 
-def _matches(condition: Any, row: dict[str, Any], filters: set[str]) -> bool:
+def _matches(condition: Any, row: dict[str, Any], filters: frozenset[str]) -> bool:
     kind = condition.get("type") if isinstance(condition, dict) else None
     try:
         if kind == "And":

@@ -19,6 +19,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -29,6 +30,8 @@ from ..simulator_horizon.contract_types import Enumeration, Field, ListOf, Recor
 FOLDER_VARIABLE = "STRATA_HORIZON_DOCUMENTS"
 _CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 _FORMATS = {"int32", "int64", "double"}
+#: The descriptions of fields name the filters; later versions have more of them.
+_FILTER = re.compile(r"supported filters?[^']*'Equals'", re.IGNORECASE)
 #: Types without a format; the parameters of pages have none since 2303.
 _FORMATLESS = {"integer": "int32", "number": "double"}
 
@@ -78,6 +81,14 @@ class OfficialDocument:
         """Return the type of the body for each numeric status."""
         found = {status: _content(answer) for status, answer in entry["responses"].items() if status.isdigit()}
         return {int(status): self._type(schema) if schema else None for status, schema in found.items()}
+
+    def filters(self, entry: dict) -> set[str] | None:
+        """Return the fields of a list that a filter can compare, None if the document has no descriptions."""
+        schema = _content(entry["responses"].get("200", {}))
+        record = self._schemas.get(schema.get("items", {}).get("$ref", "").rpartition("/")[2], {})
+        texts = {name: field.get("description", "") for name, field in record.get("properties", {}).items()}
+        found = {name for name, text in texts.items() if _FILTER.search(text)}
+        return found if found else None
 
     def _type(self, schema: dict) -> Type:
         if "$ref" in schema:
@@ -139,6 +150,9 @@ def _operation(ours: Operation, official: OfficialDocument, entry: dict) -> Iter
         yield from _compare(ours.body, body, "request", both=True)
         if ours.body_required != bool(required):
             yield f"request: required is {required} in the document"
+    filters = official.filters(entry)
+    if filters is not None and not ours.filters <= filters:
+        yield f"filters: only in the contract: {', '.join(sorted(ours.filters - filters))}"
     yield from _answers(ours, official.answers(entry))
 
 

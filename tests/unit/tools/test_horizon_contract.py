@@ -160,6 +160,18 @@ def test_comparison_new_answer_field_is_accepted():
     assert _differences("2512", document) == []
 
 
+def test_comparison_filters_are_read_from_descriptions():
+    document = _document("2512", openapi=True)
+    fields = _fields(document, "Machine")
+    found = Contract.load().match("GET", "/inventory/v3/machines")
+    assert found is not None
+    for name in found[0].filters:
+        fields[name]["description"] = "ID. Supported Filters: 'Equals'."
+    assert _differences("2512", document) == []
+    fields["desktop_pool_id"]["description"] = "ID."
+    assert len(_differences("2512", document)) == 1
+
+
 def test_comparison_operation_that_exists_earlier_is_found():
     document = _document("2206", openapi=False)
     document["paths"][SWITCH] = _document("2512", openapi=False)["paths"][SWITCH]
