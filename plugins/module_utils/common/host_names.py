@@ -16,37 +16,35 @@ _WITH_PATH = re.compile(r"([^:/]+)/.*", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class HostNameProblem:
-    """A sentence that says why a host name cannot be used, and a hint that says what to write instead."""
+    """What an option has instead of a host name, such as "a URL, not a host name alone", and the host name to write instead.
 
-    message: str
-    hint: str
-
-
-def host_name_problem(hostname: str, *, variable: str, example: str) -> HostNameProblem | None:
-    """Return why the option hostname is not a host name or an IP address alone, None if it is.
-
-    ``variable`` is the environment variable of the option, ``example`` a host name for the hint.
+    ``port`` is the port in it, if any.
     """
-    if not hostname.strip():
-        return HostNameProblem(
-            "The option hostname is empty.", f"Set hostname, or the environment variable {variable}."
-        )
+
+    found: str
+    host: str
+    port: str | None = None
+
+    @property
+    def advice(self) -> str:
+        """Return what to write instead, for the end of a hint."""
+        return f"{self.host}. Give the port as port: {self.port}." if self.port else f"{self.host}."
+
+
+def host_name_problem(hostname: str, example: str) -> HostNameProblem | None:
+    """Return why a text that is not empty is not a host name or an IP address alone, None if it is.
+
+    ``example`` is the host name to write if the text has none.
+    """
     if any(character.isspace() for character in hostname):
-        return HostNameProblem(
-            f"The option hostname is {hostname!r}: a host name has no spaces.",
-            f"Write the host name alone: {''.join(hostname.split())}.",
-        )
+        return HostNameProblem(f"{hostname!r}: a host name has no spaces", "".join(hostname.split()))
     match = _URL.fullmatch(hostname) or _WITH_PORT.fullmatch(hostname) or _WITH_PATH.fullmatch(hostname)
     if match is None or _is_address(hostname):
         return None
     host, port = (*match.groups(), None)[:2]
     # A URL may contain a password.
     found = "a URL" if "//" in hostname else f"'{hostname}'"
-    port_text = f" Give the port as port: {port}." if port else ""
-    return HostNameProblem(
-        f"The option hostname is {found}, not a host name alone.",
-        f"Write the host name alone: {(host or '').strip('[]') or example}.{port_text}",
-    )
+    return HostNameProblem(f"{found}, not a host name alone", (host or "").strip("[]") or example, port)
 
 
 def _is_address(hostname: str) -> bool:

@@ -75,9 +75,7 @@ class HorizonClient:
         return client
 
     def __init__(self, connection: HorizonConnection) -> None:
-        problem = host_name_problem(connection.hostname, variable="HORIZON_HOST", example="cs01.example.com")
-        if problem is not None:
-            raise InvalidInput(problem.message, code="horizon.hostname", hint=problem.hint)
+        _check_hostname(connection.hostname)
         self.label = connection.label
         self._connection = connection
         self._secrets = Secrets()
@@ -177,7 +175,7 @@ class HorizonClient:
         found = None if self._dated is None else self._dated.server_time()
         if found is None:
             raise Unavailable(
-                f"The server at {self.label} does not send its time (header Date).",
+                f"The answers of {self.label} have no time (header Date).",
                 code="horizon.server_time",
                 hint="Check for a proxy or gateway between the composer and the Connection Server that removes headers.",
             )
@@ -205,7 +203,7 @@ class HorizonClient:
             elif not self._again(request, response, attempt):
                 if status >= 500 and not repeatable and not self._not_executed(response):
                     refusal = read_refusal(response, self._secrets)
-                    raise answer_lost(request, self._connection, refusal.sentence, status=status, error_key=refusal.key)
+                    raise answer_lost(request, self._connection, refusal.reason, status=status, error_key=refusal.key)
                 raise self._refused(request, response)
 
     def _after_failure(self, request: Request, failure: ExchangeFailed, attempt: Attempts) -> None:
@@ -267,6 +265,22 @@ class HorizonClient:
             code="horizon.answer",
             hint="Run this playbook again. If the error repeats, set api_log and report the answer that the file contains.",
             path=request.path,
+        )
+
+
+def _check_hostname(hostname: str) -> None:
+    if not hostname.strip():
+        raise InvalidInput(
+            "The option hostname is empty.",
+            code="horizon.hostname",
+            hint="Set hostname, or the environment variable HORIZON_HOST.",
+        )
+    problem = host_name_problem(hostname, "cs01.example.com")
+    if problem is not None:
+        raise InvalidInput(
+            f"The option hostname is {problem.found}.",
+            code="horizon.hostname",
+            hint=f"Write the host name alone: {problem.advice}",
         )
 
 

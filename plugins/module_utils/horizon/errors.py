@@ -43,7 +43,7 @@ class Refusal:
     from_horizon: bool
 
     @property
-    def sentence(self) -> str:
+    def reason(self) -> str:
         """Return text, key and status for the end of a message."""
         facts = f"{self.key}, HTTP {self.status}" if self.key else f"HTTP {self.status}"
         return f"{self.text} ({facts})" if self.text else facts
@@ -82,13 +82,13 @@ def response_error(
 ) -> StrataError:
     """Return the error for an answer that is not a success."""
     refusal = read_refusal(response, secrets)
-    label, call = _capital(connection.label), f"{request.method} {request.path}"
+    server, call = _server(connection), f"{request.method} {request.path}"
     facts: dict[str, Any] = {"status": refusal.status, "error_key": refusal.key, "error_message": refusal.text}
     facts |= {"method": request.method, "path": request.path}
     status = refusal.status
     if status == 401:
         return Unavailable(
-            f"{label} does not accept the login of {account(connection)} that it has just granted: {refusal.sentence}.",
+            f"{server} does not accept the login of {account(connection)} that it has just granted: {refusal.reason}.",
             code="horizon.session",
             hint="Set hostname to a single Connection Server, not a load balancer, and run this playbook again.",
             **facts,
@@ -97,21 +97,21 @@ def response_error(
         return _forbidden(request, connection, refusal, facts)
     if status == 404:
         return NotFound(
-            f"{label} did not find the object of the request {call}: {refusal.sentence}.",
+            f"{server} did not find the object of the request {call}: {refusal.reason}.",
             code="horizon.not_found",
             hint="An administrator may have removed it; run this playbook again.",
             **facts,
         )
     if status == 409:
         return Conflict(
-            f"{label} refused the request {call}, which conflicts with the state of the object: {refusal.sentence}.",
+            f"{server} refused the request {call}, which conflicts with the state of the object: {refusal.reason}.",
             code="horizon.conflict",
             hint="Check the tasks of the pool or farm in Horizon Console, and run this playbook again.",
             **facts,
         )
     if status == 429:
         return Unavailable(
-            f"{label} limits the rate of the request {call}: {refusal.sentence}.",
+            f"{server} limits the rate of the request {call}: {refusal.reason}.",
             code="horizon.throttled",
             hint="Run this playbook later, or with a longer pause between its requests (wait_sleep).",
             retry_after=retry_after(response),
@@ -119,7 +119,7 @@ def response_error(
         )
     if status >= 500:
         return Unavailable(
-            f"The service of {connection.label} is not available for the request {call}: {refusal.sentence}.",
+            f"The service of {connection.label} is not available for the request {call}: {refusal.reason}.",
             code="horizon.unavailable",
             hint="Wait until the services of the Connection Server run, check its logs, and run this playbook again.",
             **facts,
@@ -127,7 +127,7 @@ def response_error(
     if 300 <= status < 400:
         return _redirected(response, connection, facts)
     return Unavailable(
-        f"{label} refused the request {call}: {refusal.sentence}.",
+        f"{server} refused the request {call}: {refusal.reason}.",
         code="horizon.refused",
         hint="Check the state of the pool or farm in Horizon Console, and the options of the module.",
         **facts,
@@ -138,7 +138,7 @@ def _forbidden(request: Request, connection: HorizonConnection, refusal: Refusal
     privilege = privilege_for(request.method, request.path)
     needed = f"the privilege {privilege}" if privilege else "a privilege"
     return Unavailable(
-        f"{_capital(connection.label)} denies {account(connection)} the request {request.method} {request.path}: {refusal.sentence}.",
+        f"{_server(connection)} denies {account(connection)} the request {request.method} {request.path}: {refusal.reason}.",
         code="horizon.forbidden",
         hint=f"Give the user a role with {needed} on the access group of the pool or farm, or on the root access group.",
         privilege=privilege,
@@ -150,7 +150,7 @@ def _redirected(response: Response, connection: HorizonConnection, facts: dict[s
     match = re.match(r"https?://([A-Za-z0-9.:\[\]-]{1,253})", response.header("Location") or "")
     target = f" to {match[1]}" if match else ""
     return Unavailable(
-        f"{_capital(connection.label)} redirects requests{target} (HTTP {response.status}), which are not followed.",
+        f"{_server(connection)} redirects requests{target} (HTTP {response.status}), which are not followed.",
         code="horizon.redirect",
         hint="Set hostname and port to the Connection Server itself.",
         **facts,
@@ -160,7 +160,7 @@ def _redirected(response: Response, connection: HorizonConnection, facts: dict[s
 def protocol_error(response: Response, connection: HorizonConnection) -> StrataError:
     """Return the error for a server that does not have Horizon's REST API."""
     return Unavailable(
-        f"The server at {connection.label} did not answer as Horizon's REST API does (HTTP {response.status}).",
+        f"{_server(connection)} did not answer as Horizon's REST API does (HTTP {response.status}).",
         code="horizon.protocol",
         hint="Check the options hostname and port: they name a Connection Server of Horizon 2206 or newer.",
         status=response.status,
@@ -171,7 +171,7 @@ def login_error(response: Response, connection: HorizonConnection, secrets: Secr
     """Return the error for a login that Horizon rejected."""
     refusal = read_refusal(response, secrets)
     return Unavailable(
-        f"{_capital(connection.label)} rejected the login of {account(connection)}: {refusal.sentence}.",
+        f"{_server(connection)} rejected the login of {account(connection)}: {refusal.reason}.",
         code="horizon.login",
         hint="Check username, domain and password, and that the user has a role in Horizon Console. Repeated logins may lock the account.",
         status=refusal.status,
@@ -235,21 +235,24 @@ def connection_error(error: BaseException, connection: HorizonConnection) -> Str
 def _certificate_error(error: ssl.SSLCertVerificationError, connection: HorizonConnection) -> StrataError:
     number = error.verify_code
     if number in _OTHER_NAME:
-        reason, hint = "name", "Set hostname to a name that the certificate has."
+        reason, remedy = "name", "Set hostname to a name that the certificate has."
     elif number == _EXPIRED:
-        reason, hint = "expired", "Renew the certificate of the Connection Server, or check the clock of the composer."
+        reason, remedy = (
+            "expired",
+            "Renew the certificate of the Connection Server, or check the clock of the composer.",
+        )
     elif number == _NOT_YET_VALID:
-        reason, hint = "not_yet_valid", "Check the clocks of the composer and of the Connection Server."
+        reason, remedy = "not_yet_valid", "Check the clocks of the composer and of the Connection Server."
     elif number in _SELF_SIGNED:
-        reason, hint = "self_signed", "Set ca_path to a file with this certificate in PEM form."
+        reason, remedy = "self_signed", "Set ca_path to a file with this certificate in PEM form."
     elif number in _UNKNOWN_AUTHORITY:
-        reason, hint = "unknown_authority", "Set ca_path to a file with its certificate authority in PEM form."
+        reason, remedy = "unknown_authority", "Set ca_path to a file with its certificate authority in PEM form."
     else:
-        reason, hint = "invalid", "Replace the certificate of the Connection Server."
+        reason, remedy = "invalid", "Replace the certificate of the Connection Server."
     return Unavailable(
         f"The certificate of {connection.label} is not trusted: {error.verify_message}.",
         code="horizon.certificate",
-        hint=f"{hint} Without any check of certificates: set validate_certs to false.",
+        hint=f"{remedy} Without any check of certificates: set validate_certs to false.",
         reason=reason,
     )
 
@@ -257,13 +260,18 @@ def _certificate_error(error: ssl.SSLCertVerificationError, connection: HorizonC
 def answer_lost(request: Request, connection: HorizonConnection, cause: str, **facts: Any) -> AnswerLost:
     """Return the error for a request that Horizon may have executed."""
     return AnswerLost(
-        f"{_capital(connection.label)} may have executed the request {request.method} {request.path}; its answer was lost: {cause}.",
+        f"{_server(connection)} may have executed the request {request.method} {request.path}; its answer was lost: {cause}.",
         code="horizon.answer_lost",
         hint="Run this playbook again: it reads the state before it changes anything.",
         method=request.method,
         path=request.path,
         **facts,
     )
+
+
+def _server(connection: HorizonConnection) -> str:
+    """Return the server at the beginning of a sentence."""
+    return _capital(connection.label)
 
 
 def _capital(text: str) -> str:

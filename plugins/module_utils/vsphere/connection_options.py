@@ -15,9 +15,19 @@ def check_hostname(hostname: str) -> None:
     Raises:
         InvalidInput: ``vsphere.hostname``.
     """
-    problem = host_name_problem(hostname, variable="VMWARE_HOST", example="vcenter.example.com")
+    if not hostname.strip():
+        raise InvalidInput(
+            "The option hostname is empty.",
+            code="vsphere.hostname",
+            hint="Set hostname, or the environment variable VMWARE_HOST.",
+        )
+    problem = host_name_problem(hostname, "vcenter.example.com")
     if problem is not None:
-        raise InvalidInput(problem.message, code="vsphere.hostname", hint=problem.hint)
+        raise InvalidInput(
+            f"The option hostname is {problem.found}.",
+            code="vsphere.hostname",
+            hint=f"Write the host name alone: {problem.advice}",
+        )
 
 
 def check_credentials(username: str, password: str) -> None:
