@@ -98,7 +98,7 @@ def test_role_gives_each_pool_and_farm_its_image(site, play):
     site.horizon.add_farm("apps", "office-1", "strata")
     # Names differ in case only from each other: an exact name is found.
     site.horizon.add_pool("Sales", "office-1", "strata")
-    wanted: dict[str, Any] = {
+    entries: dict[str, Any] = {
         "horizon_pools": [
             {"name": "sales", "template": "office"},
             {"name": "finance", "template": "office", "image": image_digest("office-2")[:15]},
@@ -108,13 +108,13 @@ def test_role_gives_each_pool_and_farm_its_image(site, play):
         "horizon_wait_for": "machines",
     }
     before = site.state()
-    planned = play("--check", **wanted)
+    planned = play("--check", **entries)
     assert planned.code == 0, planned.output
     assert set(statuses(planned).values()) == {"NotStarted"}
     assert planned.variables["horizon_pushed"]["changed"] is True
     assert site.state() == before
 
-    done = play(**wanted)
+    done = play(**entries)
     assert done.code == 0, done.output
     assert statuses(done) == {"sales": "Complete", "finance": "Complete", "canary": "Staged", "apps": "Complete"}
     assert done.variables["horizon_pushed"]["changed"] is True
@@ -128,7 +128,7 @@ def test_role_gives_each_pool_and_farm_its_image(site, play):
     after = site.state()
     assert sorted(site.requested()) == ["schedule-maintenance", *["schedule-push-image"] * 3]
 
-    again = play(**wanted)
+    again = play(**entries)
     assert again.code == 0, again.output
     assert again.variables["horizon_pushed"]["changed"] is False
     assert site.state() == after
