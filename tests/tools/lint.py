@@ -236,8 +236,11 @@ def errors(workspace: Workspace) -> None:
 
 
 def mypy(workspace: Workspace) -> None:
-    """Run mypy over plugins and tests.support."""
-    packages = [f"--package=ansible_collections.strata.layering.{name}" for name in ("plugins", "tests.support")]
+    """Run mypy over plugins, tests.support and tests.simulator_horizon."""
+    packages = [
+        f"--package=ansible_collections.strata.layering.{name}"
+        for name in ("plugins", "tests.support", "tests.simulator_horizon")
+    ]
     options = ["--config-file", workspace.collection / "pyproject.toml", "--cache-dir", CHECKOUT / ".cache" / "mypy"]
     workspace.run("mypy", *options, *packages, folder=workspace.collections)
 
