@@ -286,7 +286,7 @@ EXAMPLES = r"""
 RETURN = r"""
 tasks:
   description: The push to each pool and farm. If one fails, the module fails, and the tasks are also in C(details.tasks).
-  returned: always
+  returned: if all pools and farms were found
   type: list
   elements: dict
   contains:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 from collections.abc import Iterable, Mapping
@@ -258,17 +259,19 @@ class Images:
             return None
         if vcenter is None:
             return _described(ref, None, None, None)
-        vm = next((vm for vm in self._base.vms(vcenter.id) if vm.id == ref.vm), None)
-        snapshot = None
-        if vm is not None:
-            try:
-                snapshots = self._base.snapshots(vcenter.id, vm.id)
-            except StrataError:
-                # The VM may be removed at this moment; its image is still worth a result.
-                snapshots = ()
-            snapshot = next((snapshot for snapshot in snapshots if snapshot.id == ref.snapshot), None)
-        record = self._recorded.find(vcenter, ref, snapshot.name if snapshot else None)
-        return _described(ref, vm, snapshot, record)
+        vm, snapshot = self._named(vcenter, ref)
+        return _described(ref, vm, snapshot, self._recorded.find(vcenter, ref, snapshot.name if snapshot else None))
+
+    def _named(self, vcenter: VirtualCenter, ref: ImageRef) -> tuple[BaseVm | None, Snapshot | None]:
+        """Return the VM and the snapshot of an image, None for what Horizon does not list."""
+        vm = None
+        # A result is worth more than its names: the VM may be removed at this moment, or be hidden from the user.
+        with contextlib.suppress(StrataError):
+            vm = next((vm for vm in self._base.vms(vcenter.id) if vm.id == ref.vm), None)
+            if vm is not None:
+                found = self._base.snapshots(vcenter.id, vm.id)
+                return vm, next((snapshot for snapshot in found if snapshot.id == ref.snapshot), None)
+        return vm, None
 
 
 def _described(

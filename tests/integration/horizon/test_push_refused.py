@@ -132,3 +132,17 @@ def test_disabled_provisioning_requires_action(site):
     before = site.state()
     task = site.push(pools=["sales"])
     assert (task["status"], task["changed"], site.state()) == ("ActionRequired", False, before)
+
+
+def test_pool_that_cannot_have_an_image_has_nothing_to_cancel(site):
+    site.add_pool(source="LINKED_CLONE")
+    task = site.push(pools=["sales"], state="canceled")
+    assert (task["status"], task["changed"], site.requests()) == ("Canceled", False, [])
+
+
+def test_names_of_images_are_not_needed_to_cancel(site):
+    site.add_pool()
+    site.push(pools=["sales"], state="staged")
+    site.horizon.rules.add("GET", "/external/v1/base-(vms|snapshots)", status=403, count=None)
+    task = site.push(pools=["sales"], template=None, state="canceled")
+    assert (task["status"], task["changed"], task["previous"]["vm"]) == ("Canceled", True, None)
