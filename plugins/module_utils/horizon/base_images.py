@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import time
 import urllib.parse
@@ -16,10 +15,10 @@ from typing import Literal, TypeVar
 from ..common.errors import Conflict, NotFound, Unsupported
 from .answers import Answer, records_of
 from .client import HorizonClient
+from .similar_names import SHOWN, similar_names
 
 #: Seconds between two reads while a new VM or snapshot is waited for.
 _PAUSE = 5.0
-_SHOWN = 10
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
 #: Horizon's reasons that rule out a VM or a snapshot, with the text and the hint of the error.
@@ -135,7 +134,7 @@ class BaseImages:
                 code="horizon.vcenter_missing",
                 hint=f"Set vcenter to the server name or instance UUID of a vCenter of the pod: {_listed(names)}.",
                 vcenter=name_or_uuid,
-                vcenters=names[:_SHOWN],
+                vcenters=names[:SHOWN],
             )
         if len(found) > 1:
             raise Conflict(
@@ -143,7 +142,7 @@ class BaseImages:
                 code="horizon.vcenter_ambiguous",
                 hint="Set vcenter to the instance UUID of the vCenter.",
                 vcenter=name_or_uuid,
-                vcenters=names[:_SHOWN],
+                vcenters=names[:SHOWN],
             )
         return found[0]
 
@@ -188,7 +187,7 @@ class BaseImages:
                 code="horizon.vm_ambiguous",
                 hint="Set vm to the path of the VM.",
                 vm=name,
-                paths=_labels(found)[:_SHOWN],
+                paths=_labels(found)[:SHOWN],
             )
         return found[0]
 
@@ -236,7 +235,7 @@ class BaseImages:
                 hint="Set snapshot to the path or the managed object ID of the snapshot.",
                 vm=vm.path or vm.name,
                 snapshot=name,
-                paths=_labels(found)[:_SHOWN],
+                paths=_labels(found)[:SHOWN],
             )
         return found[0]
 
@@ -317,8 +316,8 @@ def _labels(images: Iterable[BaseVm | Snapshot]) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return (", ".join(names[:_SHOWN]) or "there are none") + more
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return (", ".join(names[:SHOWN]) or "there are none") + more
 
 
 def _after(timeout: float) -> str:
@@ -327,6 +326,6 @@ def _after(timeout: float) -> str:
 
 def _similar(name: str, vms: Sequence[BaseVm]) -> str:
     """Return the paths of VMs with a similar name, for the end of a hint."""
-    names = difflib.get_close_matches(name.rpartition("/")[2], [vm.name for vm in vms], n=3)
+    names = similar_names(name.rpartition("/")[2], [vm.name for vm in vms])
     paths = [vm.path or vm.name for vm in vms if vm.name in names]
     return f", such as {_listed(paths[:3])}" if paths else ""

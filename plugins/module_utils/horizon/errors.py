@@ -95,20 +95,6 @@ def response_error(
         )
     if status == 403:
         return _forbidden(request, connection, refusal, facts)
-    if status == 404:
-        return NotFound(
-            f"{server} did not find the object of the request {call}: {refusal.reason}.",
-            code="horizon.not_found",
-            hint="An administrator may have removed it; run this playbook again.",
-            **facts,
-        )
-    if status == 409:
-        return Conflict(
-            f"{server} refused the request {call}, which conflicts with the state of the object: {refusal.reason}.",
-            code="horizon.conflict",
-            hint="Check the tasks of the pool or farm in Horizon Console, and run this playbook again.",
-            **facts,
-        )
     if status == 429:
         return Unavailable(
             f"{server} limits the rate of the request {call}: {refusal.reason}.",
@@ -126,6 +112,28 @@ def response_error(
         )
     if 300 <= status < 400:
         return _redirected(response, connection, facts)
+    return _state_error(request, connection, refusal, facts)
+
+
+def _state_error(
+    request: Request, connection: HorizonConnection, refusal: Refusal, facts: dict[str, Any]
+) -> StrataError:
+    """Return the error for a request that does not fit the state of its object."""
+    server, call = _server(connection), f"{request.method} {request.path}"
+    if refusal.status == 404:
+        return NotFound(
+            f"{server} did not find the object of the request {call}: {refusal.reason}.",
+            code="horizon.not_found",
+            hint="An administrator may have removed it; run this playbook again.",
+            **facts,
+        )
+    if refusal.status == 409:
+        return Conflict(
+            f"{server} refused the request {call}, which conflicts with the state of the object: {refusal.reason}.",
+            code="horizon.conflict",
+            hint="Check the tasks of the pool or farm in Horizon Console, and run this playbook again.",
+            **facts,
+        )
     return Unavailable(
         f"{server} refused the request {call}: {refusal.reason}.",
         code="horizon.refused",
