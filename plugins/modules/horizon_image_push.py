@@ -106,7 +106,9 @@ options:
       - A different time reschedules a push of the same image that has not started.
     type: str
   stop_on_first_error:
-    description: Whether Horizon stops to replace machines at the first error.
+    description:
+      - Whether Horizon stops to replace machines at the first error.
+      - A later run with O(wait_for=machines) resumes the push to a pool once, and retries the machines that failed.
     type: bool
     default: true
   add_virtual_tpm:

@@ -51,6 +51,7 @@ class Action(enum.Enum):
     RESCHEDULE = "reschedule"
     PROMOTE = "promote"
     APPLY = "apply"
+    RESUME = "resume"
     CANCEL = "cancel"
     ENABLE_PROVISIONING = "enable_provisioning"
     ASK = "ask"
@@ -64,12 +65,13 @@ REQUESTS = frozenset(
         Action.RESCHEDULE,
         Action.PROMOTE,
         Action.APPLY,
+        Action.RESUME,
         Action.CANCEL,
         Action.ENABLE_PROVISIONING,
     )
 )
 #: Requests after which Horizon creates machines with the image.
-_REMAKES_MACHINES = frozenset((Action.PUSH, Action.STAGE, Action.PROMOTE, Action.APPLY))
+_REMAKES_MACHINES = frozenset((Action.PUSH, Action.STAGE, Action.PROMOTE, Action.APPLY, Action.RESUME))
 
 
 class Reason(enum.Enum):
@@ -121,13 +123,16 @@ class Observation:
     """The observed state. ``now`` is the time of the Connection Server in milliseconds.
 
     ``machines_without_image`` are the IDs of the machines that staging wants and that have neither the image nor a pending change to it.
-    ``connected`` is the number of connected sessions on the machines that the request would concern.
+    ``halted``: Horizon stopped an earlier push of the image when a machine failed, and can resume it; ``forced``: that push logs
+    users off. ``connected`` is the number of connected sessions on the machines that the request would concern.
     """
 
     target: Target
     now: int
     same_datacenter: bool = True
     machines_without_image: tuple[str, ...] = ()
+    halted: bool = False
+    forced: bool = False
     connected: int = 0
 
 
@@ -240,7 +245,7 @@ def _to_image(observation: Observation, wish: Wish, situation: _Situation) -> De
     request = Action.STAGE if wish.state is DesiredState.STAGED else Action.PUSH
     if situation is _Situation.IDLE or pending is None:
         if has_image(target, wish):
-            return _NOTHING
+            return _resume(observation, wish)
         failed = pending is not None and pending.image == wish.image
         return Decision(request, Reason.AFTER_FAILURE if failed else None)
     if pending.image != wish.image:
@@ -255,6 +260,15 @@ def _to_image(observation: Observation, wish: Wish, situation: _Situation) -> De
     if demanded is not None and demanded != pending.settings.start_time and starts_later(pending, observation.now):
         return _keep_policy(observation, wish, pending, Action.RESCHEDULE)
     return _FOLLOW
+
+
+def _resume(observation: Observation, wish: Wish) -> Decision:
+    """Resume the push to machines that do not have the current image because an earlier push stopped."""
+    if wish.state is not DesiredState.PRESENT or not observation.halted:
+        return _NOTHING
+    if observation.forced and wish.logoff_policy != FORCE_LOGOFF:
+        return Decision(Action.ASK, Reason.OTHER_LOGOFF_POLICY)
+    return Decision(Action.RESUME)
 
 
 def _settings_differ(virtual_tpm: bool | None, profile: ComputeProfile | None, wish: Wish) -> bool:
@@ -291,20 +305,31 @@ def _keep_policy(observation: Observation, wish: Wish, pending: PendingImage, ac
     return Decision(action)
 
 
+def _refusal_of_request(observation: Observation, wish: Wish, action: Action) -> Reason | None:
+    target = observation.target
+    if action is Action.RESUME:
+        # The pool has the image: these conditions are about getting it.
+        return None
+    if not observation.same_datacenter:
+        return Reason.OTHER_DATACENTER
+    if target.image_stream and not wish.change_source:
+        return Reason.IMAGE_STREAM
+    if not target.enabled and not wish.allow_disabled:
+        return Reason.DISABLED
+    sends_start = action in (Action.PUSH, Action.STAGE, Action.RESCHEDULE)
+    if sends_start and wish.start_time is not None and wish.start_time <= observation.now:
+        return Reason.START_PASSED
+    return None
+
+
 def _gate(observation: Observation, wish: Wish, decision: Decision) -> Decision:
     """Return the decision, or why its request must not be sent."""
     target = observation.target
     if decision.action not in REQUESTS:
         return decision
-    if not observation.same_datacenter:
-        return Decision(Action.REFUSE, Reason.OTHER_DATACENTER)
-    if target.image_stream and not wish.change_source:
-        return Decision(Action.REFUSE, Reason.IMAGE_STREAM)
-    if not target.enabled and not wish.allow_disabled:
-        return Decision(Action.REFUSE, Reason.DISABLED)
-    sends_start = decision.action in (Action.PUSH, Action.STAGE, Action.RESCHEDULE)
-    if sends_start and wish.start_time is not None and wish.start_time <= observation.now:
-        return Decision(Action.REFUSE, Reason.START_PASSED)
+    refusal = _refusal_of_request(observation, wish, decision.action)
+    if refusal is not None:
+        return Decision(Action.REFUSE, refusal)
     if decision.action not in _REMAKES_MACHINES:
         return decision
     if target.provisioning is False:

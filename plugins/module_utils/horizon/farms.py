@@ -24,7 +24,6 @@ from .model import (
     SessionCounts,
     Target,
 )
-from .push_tasks import PushTask
 from .sessions import count_sessions
 from .status_fields import compute_profile_in, image_in, kept_fields, known_value, read_pending
 from .targets import common_body, find_targets, item_path, machine_results, require_success
@@ -128,9 +127,8 @@ class Farms:
             target=target.name,
         )
 
-    def tasks(self, target: Target) -> tuple[PushTask, ...]:
-        """Return no tasks: Horizon reports the progress of a farm only for each server."""
-        return ()
+    def resume(self, target: Target, *, stop_on_first_error: bool) -> None:
+        """Do nothing: Horizon has no tasks of farms that could be resumed."""
 
     def machines(self, target: Target) -> tuple[Machine, ...]:
         """Return the RDS servers of a farm, by name."""

@@ -61,7 +61,7 @@ def count_machines(machines: Iterable[Machine], image: ImageRef) -> MachineCount
         elif runs_image(machine, image):
             on_image += 1
             not_ready += machine.state not in _READY
-        elif machine.operation_state == _HOLDING:
+        elif is_halted(machine, image):
             halted += 1
         else:
             pending += 1
@@ -71,6 +71,11 @@ def count_machines(machines: Iterable[Machine], image: ImageRef) -> MachineCount
 def runs_image(machine: Machine, image: ImageRef) -> bool:
     """Return whether a machine runs ``image`` and no push of a different image to it is scheduled."""
     return machine.image == image and machine.pending in (None, image)
+
+
+def is_halted(machine: Machine, image: ImageRef) -> bool:
+    """Return whether a machine does not get ``image`` because Horizon stopped the push when a different machine failed."""
+    return machine.operation_state == _HOLDING and not machine.faulty and not runs_image(machine, image)
 
 
 def choose_canary(
@@ -189,6 +194,7 @@ def _machine(
         image=image_in(images, "base_vm_id", "base_vm_snapshot_id"),
         pending=image_in(images, "pending_base_vm_id", "pending_base_vm_snapshot_id"),
         operation_state=None if operation_state in _NO_OPERATION else operation_state,
+        logoff_policy=images.text_or_none("logoff_policy"),
         held=held,
         in_session=in_session,
         faulty=faulty,

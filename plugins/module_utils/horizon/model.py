@@ -156,6 +156,7 @@ class Machine:
     """A machine of a pool, or an RDS server of a farm.
 
     ``state`` and ``operation_state`` are Horizon's texts; ``operation_state`` is None while no push concerns the machine.
+    ``logoff_policy`` is that of its push.
     ``faulty``: the machine or its push has failed; ``error`` says why if Horizon does.
     """
 
@@ -165,6 +166,7 @@ class Machine:
     image: ImageRef | None = None
     pending: ImageRef | None = None
     operation_state: str | None = None
+    logoff_policy: str | None = None
     held: bool = False
     in_session: bool = False
     faulty: bool = False

@@ -23,7 +23,6 @@ from .model import (
     SessionCounts,
     Target,
 )
-from .push_tasks import PushTask, read_task
 from .sessions import count_sessions
 from .status_fields import compute_profile_in, image_in, kept_fields, known_value, read_pending
 from .targets import (
@@ -132,20 +131,13 @@ class Pools:
                     status_code=result.status_code,
                 )
 
-    def tasks(self, target: Target) -> tuple[PushTask, ...]:
-        """Return the tasks of a pool that apply images to its machines."""
-        where = f"the tasks of the {target.label}"
-        answer = self._client.get(item_path(_ACTIONS, target.id, "tasks"))
-        return tuple(map(read_task, records_of(answer, where)))
-
-    def cancel_task(self, target: Target, task: PushTask) -> None:
-        """Cancel a task: machines that it has not changed keep their image."""
-        self._client.post(item_path(_ACTIONS, target.id, item_path("tasks", task.id, "action/cancel")))
-
-    def resume_task(self, target: Target, task: PushTask, *, stop_on_first_error: bool) -> None:
-        """Resume a task that is halted, and retry its failed machines."""
-        body = {"retry_failed_vms": True, "stop_on_error": stop_on_first_error}
-        self._client.post(item_path(_ACTIONS, target.id, item_path("tasks", task.id, "action/resume")), body)
+    def resume(self, target: Target, *, stop_on_first_error: bool) -> None:
+        """Resume the tasks of a pool that are halted, and retry their failed machines."""
+        tasks = item_path(_ACTIONS, target.id, "tasks")
+        for task in records_of(self._client.get(tasks), f"the tasks of the {target.label}"):
+            if (task.number_or_none("halted_vmtask_count") or 0) > 0:
+                body = {"retry_failed_vms": True, "stop_on_error": stop_on_first_error}
+                self._client.post(item_path(tasks, task.text("id"), "action/resume"), body)
 
     def machines(self, target: Target) -> tuple[Machine, ...]:
         """Return the machines of a pool, by name."""

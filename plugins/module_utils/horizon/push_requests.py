@@ -31,6 +31,8 @@ def send(action: Action, goal: PushGoal, target: Target, machine_ids: Sequence[s
         goal.api.push(target, _push_request(action, goal, target, machine_ids))
     elif action is Action.APPLY:
         goal.api.apply(target, machine_ids)
+    elif action is Action.RESUME:
+        goal.api.resume(target, stop_on_first_error=goal.wish.stop_on_first_error)
     elif action is Action.PROMOTE:
         goal.api.promote(target)
     elif action is Action.ENABLE_PROVISIONING:

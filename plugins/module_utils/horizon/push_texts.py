@@ -10,7 +10,7 @@ import datetime
 from ..common.errors import Conflict, StrataError, Unavailable, Unsupported
 from .decision import Action, Reason
 from .machines import MachineCounts
-from .model import PendingState, Target
+from .model import FARM, PendingState, Target
 
 _NAMED = 5
 
@@ -68,8 +68,8 @@ def ask_text(reason: Reason | None, target: Target, connected: int, limit: int |
             "Run the playbook at the desired time without start_time, or set replace to true to publish the image again."
         ),
         Reason.OTHER_LOGOFF_POLICY: (
-            f"The image is already pending in the {label} with the policy force_logoff, which Horizon would keep. "
-            "Set logoff_policy to force_logoff, or set replace to true to publish the image again."
+            f"The image was pushed to the {label} with the policy force_logoff, which Horizon would keep. "
+            "Set logoff_policy to force_logoff, or, while the image is pending, set replace to true to publish it again."
         ),
         Reason.TOO_MANY_SESSIONS: (
             f"{connected} users are connected to the {label}; max_sessions allows {limit} for a forced logoff. "
@@ -109,9 +109,10 @@ def machines_text(target: Target, counts: MachineCounts) -> str:
     more = len(counts.failed) - _NAMED
     failed = f" Failed: {named}{f' and {more} more' if more > 0 else ''}." if named else ""
     halted = f" {counts.halted} machines wait because a machine has failed." if counts.halted else ""
+    again = " Run the playbook again to resume the push." if counts.halted and target.kind != FARM else ""
     return (
         f"{counts.on_image} of {counts.total} machines of the {target.label} have the image.{failed}{halted} "
-        "Correct the cause, and resume the task or remove the machines in Horizon Console."
+        f"Correct the cause or remove the machines in Horizon Console.{again}"
     )
 
 
@@ -197,6 +198,7 @@ _WOULD = {
     Action.RESCHEDULE: "The push to the {label} would start at a different time.",
     Action.PROMOTE: "{image}, which is staged in the {label}, would be promoted.",
     Action.APPLY: "{image}, which is staged in the {label}, would be applied to more machines.",
+    Action.RESUME: "The push to the {label}, which stopped when a machine failed, would be resumed.",
     Action.CANCEL: "The push that is pending in the {label} would be canceled.",
     Action.ENABLE_PROVISIONING: "Provisioning of the {label} would be enabled, and the image pushed.",
 }

@@ -13,8 +13,8 @@ from __future__ import annotations
 from ..common.errors import StrataError, TimedOut
 from .client import AnswerLost
 from .decision import Action, Decision, DesiredState, Observation, Reason, decide, starts_later
-from .machines import MachineCounts, choose_canary, count_machines, runs_image
-from .model import FORCE_LOGOFF, Machine, Operation, PendingState, Target
+from .machines import MachineCounts, choose_canary, count_machines, is_halted, runs_image
+from .model import FORCE_LOGOFF, POOL, Machine, Operation, PendingState, Target
 from .push_requests import body_of, send
 from .push_results import (
     ACTION_REQUIRED,
@@ -159,11 +159,14 @@ class TargetPush:
         connected = 0
         if goal.wish.max_sessions is not None and goal.wish.logoff_policy == FORCE_LOGOFF:
             connected = self._connected(target)
+        halted = self._halted(target)
         return Observation(
             target=target,
             now=self._tools.server_time(),
             same_datacenter=goal.same_datacenter,
             machines_without_image=missing,
+            halted=bool(halted),
+            forced=any(machine.logoff_policy == FORCE_LOGOFF for machine in halted),
             connected=connected,
         )
 
@@ -182,6 +185,21 @@ class TargetPush:
         return tuple(
             machine.id for machine in self._chosen if not runs_image(machine, image) and machine.pending != image
         )
+
+    def _halted(self, target: Target) -> list[Machine]:
+        """Return the machines of a pool for which an earlier push of its current image stopped; this run's push stays stopped."""
+        goal = self._goal
+        image = goal.wish.image
+        awaited = goal.wish.state is DesiredState.PRESENT and self._options.for_machines and not self._in_progress
+        if (
+            not awaited
+            or goal.api.kind != POOL
+            or image is None
+            or target.current != image
+            or target.pending is not None
+        ):
+            return []
+        return [machine for machine in goal.api.machines(target) if is_halted(machine, image)]
 
     def _connected(self, target: Target) -> int:
         """Return the number of connected sessions; of a canary, those on its machines. An RDS server has many sessions."""
@@ -208,12 +226,22 @@ class TargetPush:
             return
         self._record(action, target)
         self._request_failures, self._refused = 0, None
-        self.due = self._tools.clock()
+        if action is Action.RESUME:
+            # Horizon marks the machines after its answer.
+            self._later()
+        else:
+            self.due = self._tools.clock()
 
     def _record(self, action: Action, target: Target) -> None:
         """Remember a request that Horizon accepted, and report it to the caller."""
         self._accepted = (action, target)
-        self._in_progress = self._in_progress or action in (Action.PUSH, Action.STAGE, Action.PROMOTE, Action.APPLY)
+        self._in_progress = self._in_progress or action in (
+            Action.PUSH,
+            Action.STAGE,
+            Action.PROMOTE,
+            Action.APPLY,
+            Action.RESUME,
+        )
         self.result.changed = True
         self.result.requests.append(action)
         if self._tools.on_request is not None:

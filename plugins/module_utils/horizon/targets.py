@@ -13,7 +13,6 @@ from ..common.errors import InternalError, InvalidInput, NotFound, Unavailable
 from .answers import Answer, records_of
 from .client import HorizonClient
 from .model import ComputeProfile, Machine, MachineResult, PushRequest, SessionCounts, Target
-from .push_tasks import PushTask
 from .similar_names import SHOWN, listed, similar_names
 
 #: A start time in milliseconds is above this number; the same time in seconds is far below it.
@@ -74,8 +73,8 @@ class TargetApi(Protocol):
     def enable_provisioning(self, target: Target) -> None:
         """Enable provisioning. Raises Unsupported (``horizon.enable_provisioning``) if this Horizon has no request for it."""
 
-    def tasks(self, target: Target) -> tuple[PushTask, ...]:
-        """Return the tasks that apply images to machines; a farm has none."""
+    def resume(self, target: Target, *, stop_on_first_error: bool) -> None:
+        """Resume the tasks that are halted, and retry their failed machines; a farm has no tasks."""
 
     def machines(self, target: Target) -> tuple[Machine, ...]:
         """Return the machines or RDS servers, by name."""

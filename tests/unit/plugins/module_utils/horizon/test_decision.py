@@ -266,6 +266,24 @@ def test_forced_logoff_is_not_kept_when_the_wish_is_to_wait():
     assert result(fields, DesiredState.STAGED) == nothing
 
 
+@pytest.mark.parametrize("state", STATES)
+def test_push_that_stopped_is_resumed_if_the_image_is_to_be_present(state):
+    found = Observation(target=target(current=IMAGE, enabled=False, image_stream=True), now=NOW, halted=True)
+    wish = Wish(state=state, image=IMAGE)
+    assert decide(found, wish) == (Decision(Action.RESUME) if state is DesiredState.PRESENT else nothing)
+
+
+def test_push_that_stopped_is_not_resumed_where_it_logs_users_off_or_cannot_create_machines():
+    found = Observation(target=target(current=IMAGE), now=NOW, halted=True, forced=True)
+    wish = Wish(state=DesiredState.PRESENT, image=IMAGE)
+    assert decide(found, wish) == ask(Reason.OTHER_LOGOFF_POLICY)
+    forced = dataclasses.replace(wish, logoff_policy=FORCE_LOGOFF, max_sessions=1)
+    assert decide(found, forced) == Decision(Action.RESUME)
+    assert decide(dataclasses.replace(found, connected=2), forced) == ask(Reason.TOO_MANY_SESSIONS)
+    disabled = dataclasses.replace(found, target=target(current=IMAGE, provisioning=False))
+    assert decide(disabled, forced) == ask(Reason.PROVISIONING_DISABLED)
+
+
 def test_held_image_is_applied_to_the_machines_that_lack_it():
     assert result(held(), DesiredState.STAGED, missing=("m1",)) == Decision(Action.APPLY)
     assert result(held(), DesiredState.STAGED) == nothing
@@ -370,6 +388,8 @@ _observations = st.builds(
     now=st.just(NOW),
     same_datacenter=st.booleans(),
     machines_without_image=st.sampled_from([(), ("m1",)]),
+    halted=st.booleans(),
+    forced=st.booleans(),
     connected=st.integers(0, 3),
 )
 _wishes = st.builds(
@@ -422,6 +442,7 @@ def test_push_of_another_image_is_only_canceled_with_replace(seen, wish):
 def test_decision_is_unchanged_where_the_image_is_current_and_nothing_is_pending(seen, wish):
     settled = dataclasses.replace(
         seen,
+        halted=False,
         target=dataclasses.replace(
             target(seen.target.kind), current=IMAGE, enabled=seen.target.enabled, provisioning=seen.target.provisioning
         ),

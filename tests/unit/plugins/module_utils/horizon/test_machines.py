@@ -43,7 +43,7 @@ POOL, FARM = read_pool(pool_answer()), read_farm(farm_answer())
 
 class TestReadMachine:
     def test_machine_during_push_has_both_images(self):
-        managed = {**TO_IMAGE, "operation_state": "SCHEDULED"}
+        managed = {**TO_IMAGE, "operation_state": "SCHEDULED", "logoff_policy": "FORCE_LOGOFF"}
         machine = read_machine(machine_answer("m1", managed=managed, session_id="s1", state="CONNECTED"))
         assert machine == Machine(
             id="id-m1",
@@ -52,6 +52,7 @@ class TestReadMachine:
             image=OLD,
             pending=IMAGE,
             operation_state="SCHEDULED",
+            logoff_policy="FORCE_LOGOFF",
             in_session=True,
         )
 

@@ -22,6 +22,7 @@ from ansible_collections.strata.layering.plugins.module_utils.horizon.decision i
 from ansible_collections.strata.layering.plugins.module_utils.horizon.model import (
     FORCE_LOGOFF,
     POOL,
+    WAIT_FOR_LOGOFF,
     CurrentState,
     ImageRef,
     Machine,
@@ -140,8 +141,8 @@ class FakePools:
     def enable_provisioning(self, target: Target) -> None:
         self._accept(Action.ENABLE_PROVISIONING)
 
-    def tasks(self, target: Target) -> tuple:
-        return ()
+    def resume(self, target: Target, *, stop_on_first_error: bool) -> None:
+        self._accept(Action.RESUME)
 
     def machines(self, target: Target) -> tuple[Machine, ...]:
         self.log.append("machines")
@@ -473,6 +474,48 @@ def test_machines_that_failed_need_an_administrator():
     pools.counts = [[machine("m1", IMAGE), machine("m2", faulty=True, error="No space.")]]
     result = push(pools, options=PushOptions(for_machines=True))
     assert result.status == "ActionRequired" and "No space" in result.description
+
+
+HALTED = machine("m2", pending=IMAGE, operation_state="HOLDING", logoff_policy=WAIT_FOR_LOGOFF)
+
+
+def test_push_that_stopped_earlier_is_resumed_once():
+    pools = FakePools(CURRENT)
+    pools.counts = [[machine("m1", IMAGE), HALTED], [machine("m1", IMAGE), machine("m2")], [machine("m1", IMAGE)]]
+    result = push(pools, options=PushOptions(for_machines=True))
+    assert (result.status, result.changed, pools.accepted) == ("Complete", True, [Action.RESUME])
+
+
+def test_push_that_stops_again_needs_an_administrator():
+    pools = FakePools(CURRENT)
+    pools.counts = [[machine("m1", IMAGE), HALTED]]
+    result = push(pools, options=PushOptions(for_machines=True))
+    assert (result.status, pools.accepted) == ("ActionRequired", [Action.RESUME])
+
+
+def test_push_of_this_run_that_stops_is_not_resumed():
+    pools = FakePools(IDLE, after={Action.PUSH: [CURRENT]})
+    pools.counts = [[machine("m1", IMAGE), HALTED]]
+    result = push(pools, options=PushOptions(for_machines=True))
+    assert (result.status, pools.accepted) == ("ActionRequired", [Action.PUSH])
+
+
+def test_push_that_stopped_is_not_resumed_with_a_forced_logoff():
+    pools = FakePools(CURRENT)
+    pools.counts = [[machine("m1", IMAGE), dataclasses.replace(HALTED, logoff_policy=FORCE_LOGOFF)]]
+    result = push(pools, options=PushOptions(for_machines=True))
+    assert (result.status, result.reason, pools.accepted) == ("ActionRequired", Reason.OTHER_LOGOFF_POLICY, [])
+    forced = push(pools, options=PushOptions(for_machines=True), logoff_policy=FORCE_LOGOFF)
+    assert (forced.status, pools.accepted) == ("ActionRequired", [Action.RESUME])
+
+
+def test_push_that_stopped_is_planned_in_check_mode_and_ignored_without_waiting_for_machines():
+    pools = FakePools(CURRENT)
+    pools.counts = [[machine("m1", IMAGE), HALTED]]
+    planned = push(pools, options=PushOptions(for_machines=True), check_mode=True)
+    assert (planned.status, planned.changed, planned.requests) == ("NotStarted", True, [Action.RESUME])
+    assert push(pools).changed is False
+    assert pools.accepted == []
 
 
 def test_sessions_are_counted_immediately_before_a_forced_logoff():

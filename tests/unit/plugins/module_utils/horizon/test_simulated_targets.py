@@ -222,25 +222,9 @@ def test_task_that_is_halted_is_resumed(site):
     site.horizon.clock.advance(600)
     counts = count_machines(api.machines(target), site.new)
     assert (len(counts.failed), counts.halted) == (1, 2)
-    (task,) = api.tasks(target)
-    assert (task.failed, task.halted) == (1, 2)
-    api.resume_task(target, task, stop_on_first_error=True)
+    api.resume(target, stop_on_first_error=True)
     site.horizon.clock.advance(600)
     assert count_machines(api.machines(target), site.new).on_image == 3
-
-
-def test_task_is_canceled(site):
-    api, target = Pools(site.client), site.target("pool")
-    for machine in site.members("pool"):
-        site.horizon.add_session(machine["name"])
-    api.push(target, PushRequest(site.new))
-    site.horizon.clock.advance(600)
-    (task,) = api.tasks(target)
-    assert (task.operation, task.remaining) == ("PUSH_IMAGE", 3)
-    api.cancel_task(target, task)
-    site.horizon.end_session()
-    site.horizon.clock.advance(600)
-    assert count_machines(api.machines(target), site.new).on_image == 0
 
 
 def test_provisioning_is_enabled(site):

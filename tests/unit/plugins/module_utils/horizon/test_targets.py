@@ -476,27 +476,18 @@ class TestRequests:
             Farms(RecordedClient()).enable_provisioning(read_farm(farm_answer()))
         assert caught.value.code == "horizon.enable_provisioning"
 
-    def test_tasks_have_counts(self):
+    def test_halted_tasks_are_resumed(self):
         path = "/inventory/v1/desktop-pools/id-sales/tasks"
-        task = {"id": "t-1", "operation": "PUSH_IMAGE", "remaining_vmtask_count": 3, "halted_vmtask_count": 2}
-        client = RecordedClient({path: [task]})
-        (found,) = Pools(client).tasks(read_pool(pool_answer()))
-        assert (found.id, found.remaining, found.halted, found.failed, found.canceled) == ("t-1", 3, 2, 0, 0)
-
-    def test_task_is_resumed_and_canceled_by_its_id(self):
-        path = "/inventory/v1/desktop-pools/id-sales/tasks"
-        client = RecordedClient({path: [{"id": "t-1"}]})
-        pool, api = read_pool(pool_answer()), Pools(client)
-        (task,) = api.tasks(pool)
-        api.resume_task(pool, task, stop_on_first_error=True)
-        api.cancel_task(pool, task)
-        assert client.requests[1:] == [
-            ("POST", f"{path}/t-1/action/resume", {"retry_failed_vms": True, "stop_on_error": True}, {}),
-            ("POST", f"{path}/t-1/action/cancel", None, {}),
-        ]
+        tasks = [{"id": "t-1", "halted_vmtask_count": 2}, {"id": "t-2", "halted_vmtask_count": 0}, {"id": "t-3"}]
+        client = RecordedClient({path: tasks})
+        Pools(client).resume(read_pool(pool_answer()), stop_on_first_error=True)
+        body = {"retry_failed_vms": True, "stop_on_error": True}
+        assert client.requests[1:] == [("POST", f"{path}/t-1/action/resume", body, {})]
 
     def test_farm_has_no_tasks(self):
-        assert Farms(RecordedClient()).tasks(read_farm(farm_answer())) == ()
+        client = RecordedClient()
+        Farms(client).resume(read_farm(farm_answer()), stop_on_first_error=True)
+        assert client.requests == []
 
 
 class TestMachineResults:
