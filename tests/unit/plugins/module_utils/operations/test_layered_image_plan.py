@@ -27,6 +27,7 @@ PARAMS: dict[str, Any] = {
     "pending_layers": None,
     "publish": None,
     "keep": None,
+    "horizon": [],
     "test": False,
     "vsphere": True,
     "hostname": None,
