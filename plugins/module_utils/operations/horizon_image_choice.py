@@ -47,30 +47,40 @@ class ImageChoice:
         """
         template, vm, snapshot = params["template"], params["vm"], params["snapshot"]
         if template is not None and (vm is not None or snapshot is not None):
-            raise _wrong("The option template excludes vm and snapshot.", "Set template, or vm and snapshot.")
+            raise InvalidInput(
+                "The option template excludes vm and snapshot.",
+                code="operations.push_image_option",
+                hint="Set template, or vm and snapshot.",
+            )
         if (vm is None) != (snapshot is None):
             missing = "snapshot" if snapshot is None else "vm"
-            raise _wrong(f"The option {missing} is not set.", "Set both vm and snapshot.")
+            raise InvalidInput(
+                f"The option {missing} is not set.",
+                code="operations.push_image_option",
+                hint="Set both vm and snapshot.",
+            )
         if template is None and vm is None:
             return None
         if template is None and params["image"] != LATEST:
-            raise _wrong("The option image needs the option template.", "Set template, or remove image.")
+            raise InvalidInput(
+                "The option image needs the option template.",
+                code="operations.push_image_option",
+                hint="Set template, or remove image.",
+            )
         if template is not None and params["repository"] is None:
-            raise _wrong(
+            raise InvalidInput(
                 "The option template needs a repository.",
-                "Set repository, or STRATA_REPOSITORY in the environment, to the repository from which the image was published.",
+                code="operations.push_image_option",
+                hint="Set repository, or STRATA_REPOSITORY in the environment, to the repository from which the image was published.",
             )
         image = params["image"].lower()
         if image not in (LATEST, PREVIOUS) and not _DIGEST.fullmatch(image):
-            raise _wrong(
+            raise InvalidInput(
                 f"The option image is {params['image']!r}; expected latest, previous or at least 8 digits of a digest.",
-                "Copy the field image_digest of an image from layered_image_info.",
+                code="operations.push_image_option",
+                hint="Copy the field image_digest of an image from layered_image_info.",
             )
         return cls(template=template, image=image, vm=vm, snapshot=snapshot, vcenter=params["vcenter"])
-
-
-def _wrong(message: str, hint: str) -> InvalidInput:
-    return InvalidInput(message, code="operations.push_image_option", hint=hint)
 
 
 @dataclass(frozen=True)
@@ -177,9 +187,10 @@ class Images:
             return self._recorded_image(choice.template, choice.image, vcenter)
         if choice.vcenter is None and len(self._base.vcenters()) > 1:
             names = ", ".join(sorted(other.server_name for other in self._base.vcenters()))
-            raise _wrong(
+            raise InvalidInput(
                 f"Horizon has several vCenters ({names}) and the option vcenter is not set.",
-                "Set vcenter to the name or instance UUID of the vCenter of the VM.",
+                code="operations.push_image_option",
+                hint="Set vcenter to the name or instance UUID of the vCenter of the VM.",
             )
         self._require_same_vcenter(choice.vcenter, vcenter, target)
         vm = self._base.vm(vcenter.id, choice.vm or "")

@@ -58,9 +58,10 @@ class HorizonImagePushOptions:
         """
         for name, minimum in _MINIMA.items():
             if params[name] is not None and params[name] < minimum:
-                raise _wrong(
+                raise InvalidInput(
                     f"The option {name} is {params[name]}; it must be at least {minimum}.",
-                    f"Set {name} to {minimum} or more.",
+                    code="operations.push_option",
+                    hint=f"Set {name} to {minimum} or more.",
                 )
         pools, farms = _names(params["pools"]), _names(params["farms"])
         if not pools and not farms:
@@ -122,21 +123,26 @@ def _check_combinations(params: Mapping[str, Any], pools: tuple[str, ...], farms
     if params["state"] != DesiredState.STAGED.value:
         for name in ("machines", "canary"):
             if params[name]:
-                raise _wrong(
+                raise InvalidInput(
                     f"The option {name} needs the state staged; the state is {params['state']}.",
-                    f"Set state to staged, or remove {name}.",
+                    code="operations.push_option",
+                    hint=f"Set state to staged, or remove {name}.",
                 )
     if params["machines"] and params["canary"] is not None:
-        raise _wrong("The option machines excludes canary.", "Set machines or canary.")
+        raise InvalidInput(
+            "The option machines excludes canary.", code="operations.push_option", hint="Set machines or canary."
+        )
     if params["machines"] and len(pools) + len(farms) > 1:
-        raise _wrong(
+        raise InvalidInput(
             f"The option machines needs exactly one pool or farm; {len(pools) + len(farms)} are named.",
-            "Set canary, or use a task for each pool and farm.",
+            code="operations.push_option",
+            hint="Set canary, or use a task for each pool and farm.",
         )
     if farms and params["add_virtual_tpm"] is not None:
-        raise _wrong(
+        raise InvalidInput(
             "Farms do not support the option add_virtual_tpm.",
-            "Use a task for the farms without add_virtual_tpm: the image decides whether they have a virtual TPM.",
+            code="operations.push_option",
+            hint="Use a task for the farms without add_virtual_tpm: the image decides whether they have a virtual TPM.",
         )
 
 
@@ -146,10 +152,6 @@ def _compute_profile(value: Mapping[str, Any] | None) -> ComputeProfile | None:
     profile = ComputeProfile(value["cpus"], value["cores_per_socket"], value["ram_mb"])
     check_compute_profile(profile)
     return profile
-
-
-def _wrong(message: str, hint: str) -> InvalidInput:
-    return InvalidInput(message, code="operations.push_option", hint=hint)
 
 
 def parse_start_time(text: str) -> int:
