@@ -241,6 +241,20 @@ def test_farm_push_of_published_image_is_not_canceled_but_replaced(site: Site) -
     assert (site.image("farm", "apps"), site.machines("farm", "apps")) == ("old", ["old"] * 2)
 
 
+def test_push_that_stopped_at_a_machine_is_resumed_by_the_next_run(site: Site) -> None:
+    site.horizon.settings(parallel=1)
+    site.horizon.fail_machine("No space.")
+    task = site.push()
+    assert (task["status"], task["machines"]["halted"]) == ("ActionRequired", 3)
+    assert [machine["error"] for machine in task["machines"]["failed"]] == ["No space."]
+    assert site.push(wait_for="image")["changed"] is False
+    assert site.requests() == ["schedule-push-image"]
+    task = site.push()
+    assert (task["status"], task["changed"]) == ("Complete", True)
+    assert site.requests() == ["resume"]
+    assert site.machines() == ["new"] * 4
+
+
 def test_provisioning_is_enabled_since_2309(site: Site) -> None:
     site.horizon.change_pool("sales", enable_provisioning=False)
     result = site.attempt(provisioning="enabled")
