@@ -16,7 +16,7 @@ from ..common.errors import Conflict, NotFound, StrataError, TimedOut, Unavailab
 from .connection import HorizonConnection
 from .pacing import retry_after
 from .redaction import Secrets
-from .requirements import privilege_for
+from .requirements import console_name, privilege_for
 from .transport import Request, Response
 
 #: Characters: of a page that is searched for text, and of the text that is shown.
@@ -144,7 +144,7 @@ def _state_error(
 
 def _forbidden(request: Request, connection: HorizonConnection, refusal: Refusal, facts: dict[str, Any]) -> StrataError:
     privilege = privilege_for(request.method, request.path)
-    needed = f"the privilege {privilege}" if privilege else "a privilege"
+    needed = f"the privilege {privilege} ({console_name(privilege)})" if privilege else "a privilege for it"
     return Unavailable(
         f"{_server(connection)} denies {account(connection)} the request {request.method} {request.path}: {refusal.reason}.",
         code="horizon.forbidden",

@@ -28,7 +28,8 @@ class Secrets:
     def add(self, secret: str) -> None:
         """Hide a secret from now on, also as it is written in URLs and JSON."""
         if secret:
-            self._texts |= {secret, urllib.parse.quote(secret, safe=""), json.dumps(secret)[1:-1]}
+            encoded = (json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))
+            self._texts |= {secret, urllib.parse.quote(secret, safe=""), *encoded}
 
     def hide(self, text: str) -> str:
         """Return ``text`` with three asterisks in place of each secret."""

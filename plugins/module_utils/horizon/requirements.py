@@ -22,8 +22,26 @@ _PRIVILEGES = (
     (re.compile(r"GET /inventory/v\d+/(desktop-pools|farms)(/.*)?"), "POOL_VIEW"),
     (re.compile(r"GET /inventory/v\d+/(machines|sessions|rds-servers)(/.*)?"), "MACHINE_VIEW"),
     (re.compile(r"GET /external/v\d+/.*"), "VC_CONFIG_VIEW"),
+    (re.compile(r"GET /config/v\d+/virtual-centers"), "VC_CONFIG_VIEW"),
     (re.compile(r"GET /config/v\d+/.*"), "GLOBAL_CONFIG_VIEW"),
 )
+
+#: The names of privileges in Horizon Console.
+_CONSOLE_NAMES = {
+    "GLOBAL_CONFIG_VIEW": "Manage Global Configuration and Policies (Read only)",
+    "MACHINE_MANAGE_VDI_SESSION": "Manage Local Sessions",
+    "MACHINE_VIEW": "Manage Machines (Read only)",
+    "POOL_ENABLE": "Enable Desktops, Farms, and Applications",
+    "POOL_MANAGEMENT": "Manage Desktops, Farms, and Applications",
+    "POOL_SVI_IMAGE_MANAGEMENT": "Manage maintenance operations on Automated Desktops & Farms",
+    "POOL_VIEW": "Manage Desktops, Farms, and Applications (Read only)",
+    "VC_CONFIG_VIEW": "Manage vCenter Configuration (Read only)",
+}
+
+
+def console_name(privilege: str) -> str:
+    """Return the name of a privilege in Horizon Console."""
+    return _CONSOLE_NAMES[privilege]
 
 
 def privilege_for(method: str, path: str) -> str | None:

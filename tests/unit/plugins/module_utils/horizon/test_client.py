@@ -114,6 +114,9 @@ def test_error_bodies_of_all_forms_are_read(scripted, scripted_client, body, key
         ("get", POOLS, "POOL_VIEW"),
         ("get", "/inventory/v3/machines", "MACHINE_VIEW"),
         ("get", "/external/v1/base-vms", "VC_CONFIG_VIEW"),
+        ("get", "/config/v2/virtual-centers", "VC_CONFIG_VIEW"),
+        ("get", "/config/v1/settings/general", "GLOBAL_CONFIG_VIEW"),
+        ("post", "/inventory/v2/farms/f1/action/schedule-maintenance", "POOL_SVI_IMAGE_MANAGEMENT"),
         ("post", PUSH, "POOL_SVI_IMAGE_MANAGEMENT"),
         ("post", "/inventory/v1/desktop-pools/action/enable-provisioning", "POOL_MANAGEMENT"),
         ("post", "/inventory/v1/desktop-pools/action/enable", "POOL_ENABLE"),
@@ -126,6 +129,7 @@ def test_forbidden_names_the_privilege(scripted, scripted_client, method, path, 
     error = failed(getattr(scripted_client, method), path)
     assert error.code == "horizon.forbidden"
     assert error.details["privilege"] == privilege
+    assert privilege is None or f"{privilege} (" in error.hint
 
 
 def test_answer_in_chunks_is_read(scripted, scripted_client):
