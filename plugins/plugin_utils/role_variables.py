@@ -206,7 +206,7 @@ def wrong_types(types: Mapping[str, str], values: Mapping[str, Any]) -> list[Pro
             or not ArgumentSpecValidator({name: {"type": kind}}).validate({name: value}).error_messages
         ):
             continue
-        expected = {"int": "an integer", "bool": "true or false"}.get(kind, kind)
+        expected = {"int": "an integer", "bool": "true or false", "list": "a list"}.get(kind, kind)
         message = f"{name} is {value!r}; expected {expected}."
         problems.append({"problem": "type", "variable": name, "message": message})
     return problems

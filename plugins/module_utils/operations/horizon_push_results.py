@@ -124,6 +124,8 @@ class Describer:
         if Action.APPLY in result.requests:
             applied = (result.request or {}).get("machine_ids", [])
             before["applied_to"], after["applied_to"] = [], applied
+        if Action.RESUME in result.requests:
+            before["push"], after["push"] = "stopped", "resumed"
         if Action.ENABLE_PROVISIONING in result.requests:
             before["provisioning"], after["provisioning"] = target.provisioning, True
         return before, after

@@ -242,6 +242,18 @@ def test_failed_machines_require_action(site):
     assert [failed["name"] for failed in task["machines"]["failed"]] == ["sales-1"]
 
 
+def test_push_that_stopped_at_a_failed_machine_is_resumed(site):
+    site.add_pool()
+    site.horizon.settings(parallel=1)
+    site.horizon.fail_machine(name="sales-1")
+    options = {**site.options, "pools": ["sales"], "wait_for": "machines", "wait_timeout": 30}
+    run(MODULE, **options)
+    result = converges(MODULE, site.state, **options)
+    assert result["tasks"][0]["status"] == "Complete"
+    assert set(site.machines().values()) == {"office-3"}
+    assert [entry["action"] for entry in site.audit()] == ["push", "resume"]
+
+
 def test_without_wait_the_module_returns_when_horizon_has_accepted(site):
     site.horizon.settings(publish_seconds=600)
     site.add_pool()
