@@ -18,7 +18,7 @@ import requests
 
 from ansible_collections.strata.layering.tests.simulator_horizon.contract import VERSIONS, Contract
 from ansible_collections.strata.layering.tests.support.horizon_rest import RestClient
-from ansible_collections.strata.layering.tests.support.horizon_simulator import HorizonSimulator, stop_saved
+from ansible_collections.strata.layering.tests.support.horizon_simulator import HorizonSimulator, main, stop_saved
 
 
 def test_certificate_is_checked(horizon: HorizonSimulator) -> None:
@@ -118,6 +118,21 @@ def test_detached_simulator_is_loaded_and_stopped(tmp_path: pathlib.Path) -> Non
         assert not file.exists()
     finally:
         started.stop()
+
+
+def test_simulator_is_started_and_stopped_from_a_shell(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "horizon.json"
+    assert main(["start", "--file", str(file), "--contract", "2406", "--speed", "600", "--end-after", "60"]) == 0
+    try:
+        horizon = HorizonSimulator.load(file)
+        printed = dict(line.removeprefix("export ").split("=", 1) for line in capsys.readouterr().out.splitlines())
+        assert {name: printed[name] for name in horizon.environment()} == horizon.environment()
+        assert (horizon.clock.speed, horizon.contract) == (600, "2406")
+    finally:
+        assert main(["stop", "--file", str(file)]) == 0
+    assert not file.exists()
 
 
 def test_simulator_ends_with_its_parent() -> None:
