@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.strata.layering.tests.simulator_horizon.api import REGISTERED
 from ansible_collections.strata.layering.tests.simulator_horizon.contract import VERSIONS, Contract, Operation
+from ansible_collections.strata.layering.tests.simulator_horizon.operations import HANDLERS
 
 PUSH = "/inventory/v2/desktop-pools/p1/action/schedule-push-image"
 CANCEL = "/inventory/v1/desktop-pools/p1/action/cancel-scheduled-push-image"
@@ -169,3 +171,8 @@ def test_fill_keeps_fields_that_no_version_has():
 def test_fill_adds_required_fields():
     assert operation("POST", "/refresh", "2206").fill({}) == {}
     assert operation("POST", "/refresh", "2512").fill({}) == {"access_token": ""}
+
+
+def test_simulator_has_exactly_the_operations_of_the_contract():
+    assert REGISTERED
+    assert HANDLERS.keys() == {str(operation) for operation in Contract.load().operations}
