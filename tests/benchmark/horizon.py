@@ -131,6 +131,7 @@ def watch(connection: dict[str, Any], control: str, image: list[str], interval: 
 
     Return the statuses, the elapsed seconds and the growth of the peak memory in bytes while the pushes were watched.
     """
+    # pylint: disable=import-outside-toplevel
     import resource
 
     from ...plugins.module_utils.horizon.client import HorizonClient
