@@ -78,6 +78,8 @@ class TargetPush:
         self._doubtful_before = False
         #: The last accepted request and the pool before it: the same decision for the same state must not repeat it.
         self._accepted: tuple[Action, Target] | None = None
+        #: The request whose answer was lost, the pool before it, and the error: a later observation shows whether Horizon executed it.
+        self._lost: tuple[Action, Target, StrataError] | None = None
         self._refused: Action | None = None
         self._in_progress = False
         self._publish_failures = self._request_failures = self._read_failures = 0
@@ -124,6 +126,8 @@ class TargetPush:
             self._settle()
             return
         self._busy_since = None
+        if self._lost is not None and not self._find_lost(*self._lost, decision):
+            return
         if decision.action is Action.FOLLOW:
             self._follow()
         elif decision.action is Action.NOTHING:
@@ -291,7 +295,10 @@ class TargetPush:
     def _after_request_error(self, action: Action, error: StrataError) -> None:
         """Decide again if the state may have changed, or the request may be repeated; otherwise fail."""
         confirm = self._tools.clock() + min(_CONFIRM, self._options.interval)
-        if error.code in _REFUSED and self._refused is not action:
+        if isinstance(error, AnswerLost):
+            self._lost = (action, self.result.target, error)
+            self.due = confirm
+        elif error.code in _REFUSED and self._refused is not action:
             # The state may have changed between the observation and the request.
             self._refused = action
             self.due = confirm
@@ -299,7 +306,23 @@ class TargetPush:
             self._fail(error)
         else:
             self._request_failures += 1
-            self.due = confirm if isinstance(error, AnswerLost) else self._tools.clock() + self._options.retry_pause
+            self.due = self._tools.clock() + self._options.retry_pause
+
+    def _find_lost(self, action: Action, before: Target, error: StrataError, decision: Decision) -> bool:
+        """Find out whether Horizon executed a request whose answer was lost; return whether to carry out the decision.
+
+        If the decision is the same for the same state, Horizon did not execute the request, and it counts as a failure.
+        """
+        self._lost = None
+        if decision.action is action and self.result.target == before:
+            if self._request_failures >= self._options.retries:
+                self._fail(error)
+                return False
+            self._request_failures += 1
+        elif decision.action not in (Action.ASK, Action.REFUSE):
+            self._record(action, before)
+            self._request_failures, self._refused = 0, None
+        return True
 
     def _after_read_error(self, error: StrataError) -> None:
         if error.code not in _TRANSIENT or self._read_failures >= self._options.retries:

@@ -264,6 +264,38 @@ def test_without_wait_the_module_returns_when_horizon_has_accepted(site):
     assert [path for path, _body in site.requests()] == ["schedule-push-image"]
 
 
+@pytest.mark.parametrize(
+    ("request_path", "staged", "state", "status", "actions"),
+    [
+        ("schedule-push-image", False, "present", "Complete", ["push"]),
+        ("schedule-push-image", False, "staged", "Staged", ["stage"]),
+        ("promote-pending-image", True, "present", "Complete", ["stage", "promote"]),
+        ("cancel-scheduled-push-image", True, "canceled", "Canceled", ["stage", "cancel"]),
+    ],
+)
+def test_request_whose_answer_was_lost_is_not_repeated(site, request_path, staged, state, status, actions):
+    site.add_pool()
+    if staged:
+        site.push(pools=["sales"], state="staged")
+    site.horizon.rules.add("POST", f"/action/{request_path}", drop_connection=True, after=True)
+    task = site.push(pools=["sales"], state=state)
+    assert (task["status"], task["changed"]) == (status, True)
+    assert [path for path, _body in site.requests()].count(request_path) == 1
+    assert [entry["action"] for entry in site.audit()] == actions
+    assert (site.last_used(1) is not None) is (site.vm_of() == "office-3")
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_request_that_horizon_did_not_get_is_repeated(site, retries):
+    site.add_pool()
+    site.horizon.rules.add("POST", "/action/schedule-push-image", drop_connection=True)
+    result = attempt(MODULE, **site.options | {"retries": retries}, pools=["sales"])
+    assert (result.get("code"), site.vm_of()) == (
+        (None, "office-3") if retries else ("horizon.answer_lost", "office-1")
+    )
+    assert len(site.audit()) == retries
+
+
 # -- images of vSphere
 
 
