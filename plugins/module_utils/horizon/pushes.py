@@ -111,12 +111,12 @@ class TargetPush:
                 self._watch_machines()
             else:
                 self._advance()
+            self._read_failures = 0
         except StrataError as error:
             self._after_read_error(error)
 
     def _advance(self) -> None:
         observation = self._observe()
-        self._read_failures = 0
         decision = decide(observation, self._goal.wish)
         self.result.reason = decision.reason
         if self._is_momentary(decision):
@@ -400,7 +400,6 @@ class TargetPush:
 
     def _watch_machines(self) -> None:
         counts = self._count()
-        self._read_failures = 0
         target = self.result.target
         staged = target.current != self._goal.wish.image
         done = f"{self._goal.image_text} is {'staged in' if staged else 'the current image of'} the {target.label}."

@@ -92,6 +92,7 @@ class FakePools:
         self.read_errors: list[Exception | None] = []
         self.counts: list[list[Machine]] = [[machine("m1"), machine("m2")]]
         self.connected: list[int] = [0]
+        self.sessions_error: Exception | None = None
         self.session_machines: list[Collection[str] | None] = []
 
     def _next(self, values: list) -> Any:
@@ -150,6 +151,8 @@ class FakePools:
 
     def sessions(self, target: Target, machine_ids: Collection[str] | None = None) -> SessionCounts:
         self.session_machines.append(machine_ids)
+        if self.sessions_error:
+            raise self.sessions_error
         return SessionCounts(connected=self._next(self.connected))
 
     @property
@@ -313,6 +316,13 @@ def test_temporary_failure_of_a_read_is_retried():
     pools = FakePools(IDLE, after={Action.PUSH: COURSE})
     pools.read_errors = [None, Unavailable("Busy.", code="horizon.unavailable")]
     assert push(pools).status == "Complete"
+
+
+def test_reads_that_always_fail_end_the_push():
+    pools = FakePools(CURRENT)
+    pools.sessions_error = Unavailable("Busy.", code="horizon.unavailable")
+    result = push(pools, options=PushOptions(retries=2))
+    assert result.status == "Failed" and result.error is pools.sessions_error
 
 
 def test_missing_privilege_is_not_retried():
