@@ -47,6 +47,7 @@ options:
       - V(latest) is the image that was published last.
       - V(previous) is the newest image before it that Horizon still lists as a base VM.
       - Otherwise the field C(image_digest) of an image, or at least its first 8 digits. M(strata.layering.layered_image_info) lists them.
+        Write digits in quotes, because YAML takes some of them for a number.
       - A digest in the inventory keeps a rollback in force until you change it, although newer images are published.
     type: str
     default: latest

@@ -158,6 +158,8 @@ class Images:
     def __init__(self, base: BaseImages, recorded: RecordedImages) -> None:
         self._base = base
         self._recorded = recorded
+        #: What was found for a template, the choice of its image and a vCenter: an image may be waited for, but only once.
+        self._found: dict[tuple[str, str, str], ChosenImage | StrataError] = {}
 
     def find_vcenter(self, target: Target) -> VirtualCenter | None:
         """Return the vCenter of a pool or farm, None if Horizon does not list it."""
@@ -184,7 +186,16 @@ class Images:
             )
         if choice.template is not None:
             self._require_same_vcenter(choice.vcenter, vcenter, target)
-            return self._recorded_image(choice.template, choice.image, vcenter)
+            key = (choice.template, choice.image, vcenter.id)
+            if key not in self._found:
+                try:
+                    self._found[key] = self._recorded_image(choice.template, choice.image, vcenter)
+                except StrataError as error:
+                    self._found[key] = error
+            found = self._found[key]
+            if isinstance(found, StrataError):
+                raise found
+            return found
         if choice.vcenter is None and len(self._base.vcenters()) > 1:
             names = ", ".join(sorted(other.server_name for other in self._base.vcenters()))
             raise InvalidInput(

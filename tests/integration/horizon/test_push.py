@@ -22,7 +22,7 @@ from ansible_collections.strata.layering.tests.support.horizon_fixtures import c
 from ansible_collections.strata.layering.tests.support.horizon_push_site import MODULE
 from ansible_collections.strata.layering.tests.support.horizon_simulator import HorizonSimulator
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, specification_of
-from ansible_collections.strata.layering.tests.support.recorded_images import image_digest
+from ansible_collections.strata.layering.tests.support.recorded_images import image_digest, recorded_image, store_images
 from ansible_collections.strata.layering.tests.support.simulator import Simulator
 from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 
@@ -160,6 +160,19 @@ def test_progress_has_the_percentage_and_the_number_of_machines(site):
     assert ("sales: machines, 1 session", 2, 3) in seen
     percentages = [done for step, done, total in seen if (step, total) == ("sales: publishing", 100)]
     assert percentages == sorted(percentages) != []
+
+
+def test_pools_of_two_vcenters_get_the_images_of_their_own(site):
+    site.add_pool()
+    site.horizon.add_vm("munich-2", ["strata"], vcenter=1)
+    site.add_pool("munich", vm="munich-1", vcenter=1)
+    first, second = site.horizon.vcenters()
+    images = [recorded_image("office", second, vm) for vm in second["vms"] if vm["name"] == "munich-2"]
+    images += [recorded_image("office", first, site.vms["office-3"])]
+    store_images(site.repository, "office", images)
+    result = converges(MODULE, site.state, **site.options, pools=["sales", "munich"])
+    assert [task["image"]["vm"] for task in result["tasks"]] == ["office-3", "munich-2"]
+    assert [task["vcenter"]["hostname"] for task in result["tasks"]] == [first["server_name"], second["server_name"]]
 
 
 # -- users

@@ -191,6 +191,19 @@ def test_only_a_new_image_is_awaited(repository):
     assert [timeout > 0 for timeout in base.timeouts] == [True, False, False]
 
 
+def test_image_is_awaited_once_for_all_pools(repository):
+    now = datetime.datetime.now(datetime.UTC).isoformat()
+    images = ImagesDocument(template="office", images=(record(2, published=now), record(1)))
+    document_collections.images(repository).store("office", images)
+    base = _Listed({"vc-1": []})
+    found = Images(base, RecordedImages(repository))
+    for name in ("sales", "finance"):
+        with pytest.raises(NotFound) as caught:
+            found.choose(ImageChoice(template="office"), Target(kind=POOL, id=name, name=name, vcenter_id="vc-1"))
+        assert caught.value.code == "operations.push_image_removed"
+    assert len(base.timeouts) == 1
+
+
 def test_vm_and_snapshot_are_taken_from_the_vcenter_of_the_pool(repository):
     base = _Listed({"vc-1": [1], "vc-2": [2]}, (_BERLIN, _MUNICH))
     named = {"template": None, "vm": "office-1", "snapshot": "strata-1"}
