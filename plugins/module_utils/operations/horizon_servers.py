@@ -88,13 +88,25 @@ def _users(
     images: Iterable[tuple[str, Mapping[UsedImage, list[ImageUse]]]], vcenter: str, moids: Collection[str]
 ) -> dict[str, tuple[HorizonUser, ...]]:
     """Return who uses the VMs ``moids``, from what ``HorizonServers.read`` returned."""
+    users: dict[str, list[HorizonUser]] = {moid: [] for moid in moids}
+    for server, used in images:
+        certain = vcenter.lower() in {image.vcenter for image in used}
+        for moid, found in users.items():
+            found += [
+                HorizonUser(server, use.target_kind, use.target_name, use.role, use.machines, certain)
+                for use in _uses(used, vcenter, moid, certain)
+            ]
+    return {moid: tuple(found) for moid, found in users.items()}
+
+
+def _uses(images: Mapping[UsedImage, list[ImageUse]], vcenter: str, moid: str, certain: bool) -> Iterable[ImageUse]:
+    """Return the uses of a VM in a pod.
+
+    If the pod uses no image in this vCenter, an equal managed object ID counts, although managed object IDs of different vCenters can
+    be equal: a VM that is kept without need costs less than the image of a pool.
+    """
     from ..horizon.usage import uses_of
 
-    return {
-        moid: tuple(
-            HorizonUser(server, use.target_kind, use.target_name, use.role, use.machines)
-            for server, used in images
-            for use in uses_of(used, vcenter, moid)
-        )
-        for moid in moids
-    }
+    if certain:
+        return uses_of(images, vcenter, moid)
+    return sorted({use for used, uses in images.items() if used.image.vm == moid for use in uses})

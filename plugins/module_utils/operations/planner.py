@@ -317,6 +317,7 @@ class ImagePlanner:
                 self._repository, self._session, image.template, resolved.image_digest, self._request.retention
             )
             image.remove_vms = [facts.name for facts in retention.expired]
+            self._plan.warnings += [warning for warning in retention.warnings if warning not in self._plan.warnings]
 
     def _check_placement(self, connector: ConnectorDocument) -> None:
         """Raise if publishing would not find the objects of a connector; other images are checked by their own plan."""

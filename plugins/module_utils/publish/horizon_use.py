@@ -26,7 +26,8 @@ class HorizonUser:
     """A pool or farm that uses a VM.
 
     ``server`` is the host name of its Connection Server, ``kind`` is "pool" or "farm". ``role`` is "current" or "pending" for its image,
-    "machines" if its machines use the VM; ``machines`` is their number.
+    "machines" if its machines use the VM; ``machines`` is their number. ``certain`` is false if the managed object ID of the VM is
+    equal, but the pod reports no image in this vCenter.
     """
 
     server: str
@@ -34,11 +35,14 @@ class HorizonUser:
     name: str
     role: str
     machines: int = 0
+    certain: bool = True
 
     @property
     def clause(self) -> str:
         """The use in a sentence."""
         owner = f"the {self.kind} {self.name} ({self.server})"
+        if not self.certain:
+            owner += ", which reports a different instance UUID of its vCenter"
         if self.role in _ROLES:
             return f"{_ROLES[self.role]} of {owner}"
         return f"{self.machines} {'machine uses' if self.machines == 1 else 'machines use'} it in {owner}"

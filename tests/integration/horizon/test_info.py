@@ -109,6 +109,17 @@ def test_pool_info_compares_images_with_the_recorded_images(horizon, images, inf
     assert pools["other"]["newest"] is None
 
 
+def test_pool_info_lists_pools_that_cannot_get_images(horizon, images, info):
+    horizon.add_pool("linked", "golden", "Image", source="LINKED_CLONE")
+    horizon.add_pool(
+        "manual", "golden", "Image", machines=0, type="MANUAL", source="UNMANAGED", provisioning_settings=None
+    )
+    pools = by_name(info("pool", recorded=True, machines=True)["pools"])
+    assert {name: pool["source"] for name, pool in pools.items()} == {"linked": "LINKED_CLONE", "manual": "UNMANAGED"}
+    assert pools["manual"]["image"] is None
+    assert pools["manual"]["outdated"] is None
+
+
 def test_pool_info_without_repository_has_no_templates(horizon, images, info):
     horizon.add_pool("sales", "office-1", "strata-1")
     [pool] = info("pool")["pools"]
@@ -261,4 +272,21 @@ def test_image_info_distinguishes_equal_ids_of_two_vcenters():
         assert len(moids) == 1
         [image] = run("horizon_image_info", **horizon.options(), vcenter="vcenter2.example.com")["images"]
         assert image["vcenter"]["hostname"] == "vcenter2.example.com"
+        horizon_fixtures.check_contract(horizon)
+
+
+def test_info_modules_work_with_the_oldest_version():
+    with HorizonSimulator(contract="2206") as horizon:
+        horizon.add_vm("golden")
+        horizon.add_pool("sales", "golden", "Image")
+        horizon.add_farm("apps", "golden", "Image")
+        options = horizon.options()
+        [pool] = run("horizon_pool_info", **options, machines=True)["pools"]
+        [farm] = run("horizon_farm_info", **options, machines=True)["farms"]
+        [image] = run("horizon_image_info", **options)["images"]
+        assert pool["image"] == farm["image"]
+        assert {(kind, name) for _snapshot, kind, name, _role, _number in uses(image)} == {
+            ("pool", "sales"),
+            ("farm", "apps"),
+        }
         horizon_fixtures.check_contract(horizon)

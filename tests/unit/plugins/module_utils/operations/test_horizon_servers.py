@@ -67,6 +67,11 @@ def test_users_joins_the_pods_and_ignores_other_vcenters(servers):
     }
 
 
+def test_users_of_a_pod_without_an_image_in_the_vcenter_are_matched_by_the_id_alone(servers):
+    """Whether the instance UUID that Horizon reports is the one of vSphere has not been tried on a real Connection Server."""
+    assert servers.users("uuid-3", ["vm-2"]) == {"vm-2": (HorizonUser("cs02", "pool", "sales", "current", 0, False),)}
+
+
 def test_users_asks_again_each_time(servers):
     for _number in range(2):
         servers.users("uuid-1", ["vm-1"])
