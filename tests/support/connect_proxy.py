@@ -50,7 +50,7 @@ def _handler(proxy: ConnectProxy, status: str) -> type[socketserver.StreamReques
             self.wfile.write(f"HTTP/1.1 {status}\r\n\r\n".encode())
             if not status.startswith("200"):
                 return
-            with contextlib.suppress(OSError), socket.create_connection((host, int(port))) as server:
+            with contextlib.suppress(OSError), socket.create_connection((host.strip("[]"), int(port))) as server:
                 back = threading.Thread(target=_pump, args=(server, self.connection))
                 back.start()
                 _pump(self.connection, server)

@@ -49,13 +49,17 @@ class Received:
     headers: dict[str, str]
 
 
+class _ServerOfIPv6(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
 class ScriptedServer:
     """Answers each request with the next reply for its method and path; the last reply is repeated.
 
     ``received`` has all requests. Tokens are refused unless the server has granted them and they have not expired.
     """
 
-    def __init__(self, certificate: Path, *, token: Any = None) -> None:
+    def __init__(self, certificate: Path, *, token: Any = None, address: str = "127.0.0.1") -> None:
         self.received: list[Received] = []
         self.replies: dict[tuple[str, str], list[Reply]] = defaultdict(list)
         self.access: set[str] = set()
@@ -65,7 +69,8 @@ class ScriptedServer:
         self._granted = 0
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        kind = _ServerOfIPv6 if ":" in address else http.server.ThreadingHTTPServer
+        self._server = kind((address, 0), _handler(self))
         self._server.daemon_threads = True
         self._server.block_on_close = False
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)

@@ -42,7 +42,7 @@ class ApiLog:
         """Open the file.
 
         Raises:
-            InvalidInput: ``horizon.api_log`` if the file cannot be written, or is not a plain file.
+            InvalidInput: ``horizon.api_log`` if the file cannot be written, is not a plain file, or if another user can read it.
         """
         self._secrets = secrets
         self._answers: dict[str, bytes] = {}
@@ -54,6 +54,8 @@ class ApiLog:
                 found = os.fstat(self._file)
                 if not stat.S_ISREG(found.st_mode):
                     raise OSError(None, "it is not a file")
+                if found.st_uid != os.geteuid() or found.st_nlink > 1:
+                    raise OSError(None, "it belongs to a different user, or has several names")
                 os.fchmod(self._file, 0o600)
             except OSError:
                 os.close(self._file)

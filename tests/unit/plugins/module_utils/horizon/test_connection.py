@@ -107,6 +107,16 @@ def test_proxy_is_used(scripted, connection_to):
         assert set(proxy.targets) == {f"127.0.0.1:{scripted.port}"}
 
 
+@pytest.mark.parametrize("hostname", ["::1", "[::1]"])
+def test_ipv6_address_is_used_directly_and_through_a_proxy(tmp_path, connection_to, hostname):
+    certificate = make_certificate(tmp_path, "six", issuer="authority", address="::1")
+    with ScriptedServer(certificate.file, address="::1") as server, ConnectProxy() as proxy:
+        changes = {"hostname": hostname, "ca_file": str(certificate.ca_file)}
+        HorizonClient.connect(connection_to(server, **changes)).close()
+        HorizonClient.connect(connection_to(server, proxy_host="127.0.0.1", proxy_port=proxy.port, **changes)).close()
+        assert set(proxy.targets) == {f"[::1]:{server.port}"}
+
+
 def test_proxy_of_the_environment_is_not_used(scripted, connection_to, monkeypatch):
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")

@@ -129,13 +129,20 @@ def test_log_shortens_long_answers(scripted, connection_to, log):
     assert len(lines_of(log)) == 4
 
 
-@pytest.mark.parametrize("kind", ["folder", "link", "pipe", "missing folder"])
-def test_log_that_is_not_a_file_is_refused(scripted, connection_to, tmp_path, kind):
+@pytest.mark.parametrize("kind", ["folder", "link", "hard link", "pipe", "missing folder", "file of a different user"])
+def test_log_that_is_not_a_file_of_the_user_is_refused(scripted, connection_to, tmp_path, monkeypatch, kind):
     path = tmp_path / "log"
     if kind == "folder":
         path.mkdir()
     elif kind == "link":
         path.symlink_to(tmp_path / "target")
+    elif kind == "hard link":
+        (tmp_path / "target").touch()
+        path.hardlink_to(tmp_path / "target")
+    elif kind == "file of a different user":
+        path.touch()
+        user = os.geteuid()
+        monkeypatch.setattr(os, "geteuid", lambda: user + 1)
     elif kind == "pipe":
         os.mkfifo(path)
     else:
