@@ -47,6 +47,10 @@ def _handler(proxy: ConnectProxy, status: str) -> type[socketserver.StreamReques
                 pass
             proxy.targets.append(parts[1].decode())
             host, port = proxy.targets[-1].rsplit(":", 1)
+            if ":" in host and not host.startswith("["):
+                # RFC 9110, 9.3.6: the target is an authority, in which an IPv6 address has brackets.
+                self.wfile.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                return
             self.wfile.write(f"HTTP/1.1 {status}\r\n\r\n".encode())
             if not status.startswith("200"):
                 return

@@ -9,7 +9,6 @@ import contextlib
 import http.server
 import os
 import socket
-import socketserver
 import ssl
 import subprocess
 import threading
@@ -20,6 +19,7 @@ from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware.h
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory.inventory import Inventory
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Patience, Session
 from ansible_collections.strata.layering.tests.support import simulator_fixtures
+from ansible_collections.strata.layering.tests.support.connect_proxy import ConnectProxy
 from ansible_collections.strata.layering.tests.support.deploying import deploy_vm
 from ansible_collections.strata.layering.tests.support.simulator import Simulator
 
@@ -184,41 +184,5 @@ class Quiet(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def proxy():
     """An HTTP proxy for CONNECT: yields its port and the list of targets that it was asked for."""
-    targets = []
-
-    class Proxy(socketserver.StreamRequestHandler):
-        """Joins two sockets."""
-
-        def handle(self):
-            target = self.rfile.readline().split()[1].decode()
-            while self.rfile.readline().strip():
-                pass
-            targets.append(target)
-            host, port = target.rsplit(":", 1)
-            if ":" in host and not host.startswith("["):
-                # RFC 9110, 9.3.6: the target is an authority, in which an IPv6 address has brackets.
-                self.wfile.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-                return
-            host = host.strip("[]")
-            with contextlib.suppress(OSError), socket.create_connection((host, int(port))) as other:
-                self.wfile.write(b"HTTP/1.1 200 Connected\r\n\r\n")
-                back = threading.Thread(target=self.pump, args=(other, self.connection))
-                back.start()
-                self.pump(self.connection, other)
-                back.join()
-
-        @staticmethod
-        def pump(source, sink):
-            with contextlib.suppress(OSError):
-                while block := source.recv(1 << 16):
-                    sink.sendall(block)
-                sink.shutdown(socket.SHUT_WR)
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Proxy) as server:
-        server.daemon_threads = True
-        server.block_on_close = False
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield server.server_address[1], targets
-        server.shutdown()
-        thread.join()
+    with ConnectProxy() as running:
+        yield running.port, running.targets
