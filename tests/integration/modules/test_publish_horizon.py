@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.catalog.image_documents import record_use
-from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.support.horizon_fixtures import check_contract
 from ansible_collections.strata.layering.tests.support.horizon_simulator import HorizonSimulator
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
@@ -144,19 +142,20 @@ def test_keep_removes_a_vm_only_when_no_pool_uses_it(office, horizon, simulator)
 
 
 def test_keep_waits_until_horizon_has_removed_its_internal_vms(office, horizon):
-    """Half an hour after the last use, the VM is removed. The time counts also if Horizon is not asked.
-
-    Horizon is asked only if a VM would be removed.
-    """
-    repository = Repository.open(str(office.workspace.path))
-    vcenter, moid = office.first["vcenter"]["instance_uuid"], office.first["vm"]["moid"]
-    record_use(repository, vcenter, moid)
-    office.new_version("1.1", keep=0, horizon=[])
+    """Half an hour after a push replaced an image, its VM is removed. The time counts also if Horizon is not asked."""
+    horizon.settings(pending_seconds=0, publish_seconds=0, rebuild_seconds=0)
+    first = office.first["vm"]["moid"]
+    horizon.add_pool("sales", first, office.first["snapshot_moid"])
+    office.new_version("1.1")
     office.publish(keep=1)
-    assert not horizon.journal()
-    assert settled(office)
+    assert not horizon.journal(), "Horizon is asked only if a VM would be removed"
+    push = horizon.options() | office.workspace.options | {"template": "office", "pools": ["sales"], "wait_sleep": 1}
+    assert run("horizon_image_push", **push, wait_for="machines")["tasks"][0]["status"] == "Complete"
     [image] = [found for found in run("layered_image_info", **office.workspace.options)["images"] if found["last_used"]]
-    assert image["vm"]["moid"] == moid
+    assert image["vm"]["moid"] == first
+    assert "sales" not in settled(office)
+    assert not office.publish(keep=0, horizon=[])["changed"]
+
     path = next((office.workspace.path / "catalog" / "image").glob("*.json"))
     path.write_text(path.read_text().replace(image["last_used"], "2026-01-01T00:00:00Z"))
     removes_the_first_image(office)
