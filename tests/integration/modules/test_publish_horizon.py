@@ -16,6 +16,7 @@ from ansible_collections.strata.layering.tests.support.horizon_fixtures import c
 from ansible_collections.strata.layering.tests.support.horizon_simulator import HorizonSimulator
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import fails, run, state_of
+from ansible_collections.strata.layering.tests.support.playbooks import keep_variables, run_plays
 from ansible_collections.strata.layering.tests.support.vcenter import machines
 
 
@@ -186,6 +187,25 @@ def test_absent_fails_while_a_pool_uses_an_image(office, horizon):
 
     assert office.publish(state="absent")["removed"]
     assert not office.vms()
+
+
+def test_role_asks_the_connection_server_of_the_inventory(office, horizon, tmp_path):
+    horizon.add_pool("sales", office.first["vm"]["moid"], office.first["snapshot_moid"], machines=0)
+    role = {"ansible.builtin.import_role": {"name": "strata.layering.layered_image"}}
+    keep = keep_variables(tmp_path / "variables.json", "layered_image_published")
+    plays = [{"hosts": "localhost", "gather_facts": False, "tasks": [{"block": [role], "always": [keep]}]}]
+    variables = {
+        "layering_repository": str(office.workspace.path),
+        "layered_image_publish": ["office"],
+        "layered_image_state": "absent",
+        **{f"layering_{name}": value for name, value in office.vcenter.items()},
+        **{f"layering_horizon_{name}": value for name, value in horizon.options().items()},
+    }
+    done = run_plays(tmp_path, plays, variables)
+    published = done.variables["layered_image_published"]
+    assert published["code"] == "publish.not_removable", done.output
+    assert published["details"]["vms"][0]["horizon"][0]["name"] == "sales"
+    assert office.vms()
 
 
 def test_wrong_password_keeps_all_vms_and_publishes(office):
