@@ -38,12 +38,13 @@ class FakeServers(HorizonServers):
     """Connection Servers with known answers; ``reads`` counts the questions."""
 
     reads = 0
-    answers: list | Exception = []
+    answers: list = []
+    error: Exception | None = None
 
     def read(self) -> list:
         FakeServers.reads += 1
-        if isinstance(self.answers, Exception):
-            raise self.answers
+        if self.error is not None:
+            raise self.error
         return self.answers
 
 
@@ -85,7 +86,7 @@ def test_remembered_use_asks_once(servers):
 
 
 def test_remembered_use_asks_once_also_if_a_server_does_not_answer(servers, monkeypatch):
-    monkeypatch.setattr(FakeServers, "answers", Unavailable("No answer.", code="horizon.no_answer", hint="Wait."))
+    monkeypatch.setattr(FakeServers, "error", Unavailable("No answer.", code="horizon.no_answer", hint="Wait."))
     remembered = RememberedUse(servers)
     for _number in range(2):
         with raises(Unavailable, "horizon.no_answer"):
