@@ -134,13 +134,13 @@ def watch(connection: dict[str, Any], control: str, image: list[str], interval: 
     # pylint: disable=import-outside-toplevel
     import resource
 
-    from ...plugins.module_utils.horizon.client import HorizonClient
-    from ...plugins.module_utils.horizon.connection import HorizonConnection
-    from ...plugins.module_utils.horizon.decision import DesiredState, Wish
+    from ...plugins.module_utils.horizon.inventory.pools import Pools
     from ...plugins.module_utils.horizon.model import ImageRef
-    from ...plugins.module_utils.horizon.pools import Pools
-    from ...plugins.module_utils.horizon.push_results import PushGoal, PushOptions, PushTools
-    from ...plugins.module_utils.horizon.watch import run_pushes
+    from ...plugins.module_utils.horizon.pushing.decision import DesiredState, Wish
+    from ...plugins.module_utils.horizon.pushing.push_results import PushGoal, PushOptions, PushTools
+    from ...plugins.module_utils.horizon.pushing.watch import run_pushes
+    from ...plugins.module_utils.horizon.rest.client import HorizonClient
+    from ...plugins.module_utils.horizon.rest.connection import HorizonConnection
     from ..support.horizon_control import HorizonControl
 
     horizon = HorizonControl(connection["domain"])

@@ -15,7 +15,7 @@ from typing import Any
 from ..catalog import document_collections
 from ..catalog.image_record import ImageRecord
 from ..common.errors import Conflict, InvalidInput, NotFound, StrataError
-from ..horizon.base_images import BaseImages, BaseVm, Snapshot, VirtualCenter
+from ..horizon.inventory.base_images import BaseImages, BaseVm, Snapshot, VirtualCenter
 from ..horizon.model import ImageRef, Target
 from ..repository.repository import Repository
 

@@ -13,11 +13,11 @@ from ..catalog.image_record import ImageRecord
 from ..catalog.spelling import lookup_warnings
 from ..common.errors import NotFound
 from ..common.outcome import Outcome
-from ..horizon.base_images import BaseImages, BaseVm, Snapshot, VirtualCenter
-from ..horizon.client import HorizonClient
+from ..horizon.inventory.base_images import BaseImages, BaseVm, Snapshot, VirtualCenter
+from ..horizon.inventory.usage import ImageUse, UsedImage, images_in_use
 from ..horizon.model import ImageRef
-from ..horizon.push_texts import time_text
-from ..horizon.usage import ImageUse, UsedImage, images_in_use
+from ..horizon.pushing.push_texts import time_text
+from ..horizon.rest.client import HorizonClient
 from .horizon_image_choice import RecordedImages
 from .horizon_options import HorizonOptions
 from .horizon_target_info import require_repository, vcenter_result

@@ -13,16 +13,16 @@ from ..catalog.image_documents import record_use
 from ..common.errors import StrataError
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
-from ..horizon.base_images import BaseImages
-from ..horizon.client import HorizonClient
-from ..horizon.decision import REQUESTS, Action, DesiredState, Observation, Reason, Wish, decide
-from ..horizon.farms import Farms
+from ..horizon.inventory.base_images import BaseImages
+from ..horizon.inventory.farms import Farms
+from ..horizon.inventory.pools import Pools
+from ..horizon.inventory.targets import TargetApi
 from ..horizon.model import FARM, Target
-from ..horizon.pools import Pools
-from ..horizon.push_results import PushGoal, PushResult, PushTools
-from ..horizon.push_texts import refusal, time_text
-from ..horizon.targets import TargetApi
-from ..horizon.watch import run_pushes
+from ..horizon.pushing.decision import REQUESTS, Action, DesiredState, Observation, Reason, Wish, decide
+from ..horizon.pushing.push_results import PushGoal, PushResult, PushTools
+from ..horizon.pushing.push_texts import refusal, time_text
+from ..horizon.pushing.watch import run_pushes
+from ..horizon.rest.client import HorizonClient
 from ..repository.repository import Repository
 from .horizon_image_choice import ChosenImage, Images, RecordedImages
 from .horizon_push_options import HorizonImagePushOptions

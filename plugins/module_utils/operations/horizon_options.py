@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..common.errors import InvalidInput
-from ..horizon.connection import HorizonConnection
+from ..horizon.rest.connection import HorizonConnection
 
 if TYPE_CHECKING:
-    from ..horizon.client import HorizonClient
+    from ..horizon.rest.client import HorizonClient
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class HorizonOptions:
         Raises:
             Unavailable, TimedOut, InvalidInput: as ``HorizonClient.connect``.
         """
-        from ..horizon.client import HorizonClient
+        from ..horizon.rest.client import HorizonClient
 
         return HorizonClient.connect(self.connection)
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..common.errors import InvalidInput
-from ..horizon.decision import DesiredState, Wish
+from ..horizon.inventory.targets import check_compute_profile
 from ..horizon.model import FORCE_LOGOFF, WAIT_FOR_LOGOFF, ComputeProfile
-from ..horizon.push_results import PushOptions
-from ..horizon.targets import check_compute_profile
+from ..horizon.pushing.decision import DesiredState, Wish
+from ..horizon.pushing.push_results import PushOptions
 from .horizon_image_choice import ImageChoice
 from .horizon_options import HorizonOptions
 from .options import RepositoryOptions

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..common.errors import StrataError
-from ..horizon.base_images import VirtualCenter
-from ..horizon.client import Environment
-from ..horizon.decision import Action, DesiredState, Wish
+from ..horizon.inventory.base_images import VirtualCenter
 from ..horizon.model import ImageRef, Target
-from ..horizon.push_results import FAILED, NOT_STARTED, PushResult
-from ..horizon.push_texts import time_text
+from ..horizon.pushing.decision import Action, DesiredState, Wish
+from ..horizon.pushing.push_results import FAILED, NOT_STARTED, PushResult
+from ..horizon.pushing.push_texts import time_text
+from ..horizon.rest.client import Environment
 from .horizon_image_choice import ChosenImage, Images
 
 

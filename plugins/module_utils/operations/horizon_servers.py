@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..common.errors import StrataError
-from ..horizon.connection import Patience
+from ..horizon.rest.connection import Patience
 from ..publish.horizon_use import HorizonUser
 from .horizon_options import HorizonOptions
 
 if TYPE_CHECKING:
-    from ..horizon.usage import ImageUse, UsedImage
+    from ..horizon.inventory.usage import ImageUse, UsedImage
 
 
 #: Seconds for which the calls of a Connection Server that does not answer are repeated. The VMs of older images are then kept.
@@ -49,7 +49,7 @@ class HorizonServers:
 
     def read(self) -> list[tuple[str, Mapping[UsedImage, list[ImageUse]]]]:
         """Return the host name of each Connection Server and the images that its pod uses. Raises StrataError like ``users``."""
-        from ..horizon.usage import images_in_use
+        from ..horizon.inventory.usage import images_in_use
 
         found = []
         for server in self.servers:
@@ -105,7 +105,7 @@ def _uses(images: Mapping[UsedImage, list[ImageUse]], vcenter: str, moid: str, c
     If the pod uses no image in this vCenter, an equal managed object ID counts, although managed object IDs of different vCenters can
     be equal: a VM that is kept without need costs less than the image of a pool.
     """
-    from ..horizon.usage import uses_of
+    from ..horizon.inventory.usage import uses_of
 
     if certain:
         return uses_of(images, vcenter, moid)

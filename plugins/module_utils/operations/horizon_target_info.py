@@ -13,14 +13,14 @@ from ..catalog.image_record import ImageRecord
 from ..catalog.spelling import lookup_warnings
 from ..common.errors import InvalidInput
 from ..common.outcome import Outcome
-from ..horizon.base_images import BaseImages, VirtualCenter
-from ..horizon.client import HorizonClient
-from ..horizon.farms import Farms
-from ..horizon.machines import count_machines, runs_image
+from ..horizon.inventory.base_images import BaseImages, VirtualCenter
+from ..horizon.inventory.farms import Farms
+from ..horizon.inventory.machines import count_machines, runs_image
+from ..horizon.inventory.pools import Pools
+from ..horizon.inventory.targets import TargetApi
 from ..horizon.model import ImageRef, Machine, PendingImage, Target
-from ..horizon.pools import Pools
-from ..horizon.push_texts import time_text
-from ..horizon.targets import TargetApi
+from ..horizon.pushing.push_texts import time_text
+from ..horizon.rest.client import HorizonClient
 from .horizon_image_choice import Images, RecordedImages
 from .horizon_options import HorizonOptions
 from .options import RepositoryOptions

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
-from ansible_collections.strata.layering.plugins.module_utils.horizon.connection import Patience
+from ansible_collections.strata.layering.plugins.module_utils.horizon.rest.connection import Patience
 from ansible_collections.strata.layering.plugins.module_utils.operations.horizon_image_push import push_images
 from ansible_collections.strata.layering.plugins.module_utils.operations.horizon_push_options import (
     HorizonImagePushOptions,

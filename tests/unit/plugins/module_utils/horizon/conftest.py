@@ -9,8 +9,8 @@ import dataclasses
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.horizon.client import HorizonClient
-from ansible_collections.strata.layering.plugins.module_utils.horizon.connection import HorizonConnection, Patience
+from ansible_collections.strata.layering.plugins.module_utils.horizon.rest.client import HorizonClient
+from ansible_collections.strata.layering.plugins.module_utils.horizon.rest.connection import HorizonConnection, Patience
 from ansible_collections.strata.layering.tests.support.certificates import make_certificate
 from ansible_collections.strata.layering.tests.support.horizon_fixtures import horizon, shared_horizon
 from ansible_collections.strata.layering.tests.support.scripted_server import (

@@ -16,7 +16,7 @@ from ansible_collections.strata.layering.plugins.module_utils.catalog.vsphere_re
     VCenterRecord,
 )
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import NotFound, StrataError
-from ansible_collections.strata.layering.plugins.module_utils.horizon.base_images import (
+from ansible_collections.strata.layering.plugins.module_utils.horizon.inventory.base_images import (
     BaseImages,
     BaseVm,
     Snapshot,

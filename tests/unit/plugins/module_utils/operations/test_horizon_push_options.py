@@ -9,8 +9,8 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.strata.layering.plugins.module_utils.horizon.decision import DesiredState
 from ansible_collections.strata.layering.plugins.module_utils.horizon.model import ComputeProfile
+from ansible_collections.strata.layering.plugins.module_utils.horizon.pushing.decision import DesiredState
 from ansible_collections.strata.layering.plugins.module_utils.operations.horizon_push_options import (
     HorizonImagePushOptions,
     parse_start_time,

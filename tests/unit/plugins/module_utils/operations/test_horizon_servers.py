@@ -9,8 +9,8 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.arguments import horizon_servers_arguments
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, Unavailable
+from ansible_collections.strata.layering.plugins.module_utils.horizon.inventory.usage import ImageUse, UsedImage
 from ansible_collections.strata.layering.plugins.module_utils.horizon.model import ImageRef
-from ansible_collections.strata.layering.plugins.module_utils.horizon.usage import ImageUse, UsedImage
 from ansible_collections.strata.layering.plugins.module_utils.operations.horizon_servers import (
     HorizonServers,
     RememberedUse,

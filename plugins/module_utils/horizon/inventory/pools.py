@@ -1,0 +1,196 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Desktop pools: their state, and requests for pushes of images."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from ...common.errors import NotFound, Unavailable, Unsupported
+from ..model import (
+    POOL,
+    CurrentState,
+    Machine,
+    MachineResult,
+    Operation,
+    PushRequest,
+    PushSettings,
+    SessionCounts,
+    Target,
+)
+from ..rest.answers import Answer, records_of
+from ..rest.client import HorizonClient
+from .machines import pool_machines
+from .sessions import count_sessions
+from .status_fields import compute_profile_in, image_in, kept_fields, known_value, read_pending
+from .targets import (
+    common_body,
+    find_targets,
+    item_path,
+    machine_results,
+    require_success,
+)
+
+#: The oldest versions that have all fields that a push needs; Horizon 2206 introduced them.
+POOLS = "/inventory/v6/desktop-pools"
+_PUSH, _ACTIONS = "/inventory/v2/desktop-pools", "/inventory/v1/desktop-pools"
+_INSTANT_CLONE = "INSTANT_CLONE"
+
+
+class Pools:
+    """The desktop pools of a pod (``TargetApi``)."""
+
+    kind = POOL
+
+    def __init__(self, client: HorizonClient) -> None:
+        self._client = client
+        self._machine_names: dict[str, str] = {}
+
+    def all(self) -> list[Target]:
+        """Return all pools that the user may see, by name."""
+        return sorted(map(read_pool, self._client.pages(POOLS)), key=lambda pool: pool.name)
+
+    def find(self, names: Sequence[str]) -> list[Target]:
+        """Return the pools with exactly these names. Raises NotFound (horizon.no_such_target)."""
+        return find_targets(self._client, POOLS, names, read_pool, POOL)
+
+    def read(self, target_id: str) -> Target:
+        """Return a pool as it is now."""
+        return read_pool(self._client.get(item_path(POOLS, target_id)))
+
+    def request_body(self, target: Target, request: PushRequest) -> dict[str, Any]:
+        """Return the body of a push.
+
+        Horizon removes the virtual TPM of a pool unless a push repeats it.
+
+        Raises:
+            InvalidInput: ``horizon.compute_profile``.
+        """
+        body = common_body(target, request)
+        vtpm = request.add_virtual_tpm
+        if vtpm is None:
+            vtpm = target.add_virtual_tpm
+        if vtpm is not None:
+            body["add_virtual_tpm"] = vtpm
+        if request.start_time is not None:
+            body["start_time"] = request.start_time
+        if request.machine_ids is not None:
+            body["selective_push_image"] = True
+            body["machine_ids"] = list(dict.fromkeys(request.machine_ids))
+        return body
+
+    def push(self, target: Target, request: PushRequest) -> tuple[MachineResult, ...]:
+        """Request a push. Raises Unavailable (horizon.machines_refused) if it was accepted, but not for all machines."""
+        body = self.request_body(target, request)
+        answer = self._client.post(item_path(_PUSH, target.id, "action/schedule-push-image"), body)
+        results = machine_results(answer, f"the push to the {target.label}")
+        return require_success(results, target, "push the image to", self._machine_names)
+
+    def cancel(self, target: Target) -> None:
+        """Cancel the scheduled push, or remove the image that is held."""
+        self._client.post(item_path(_ACTIONS, target.id, "action/cancel-scheduled-push-image"))
+
+    def promote(self, target: Target) -> None:
+        """Make the image that is held the current image."""
+        self._client.post(item_path(_ACTIONS, target.id, "action/promote-pending-image"))
+
+    def apply(self, target: Target, machine_ids: Sequence[str]) -> tuple[MachineResult, ...]:
+        """Apply the image that is held to machines. Raises Unavailable (horizon.machines_refused)."""
+        path = item_path(_ACTIONS, target.id, "action/apply-image")
+        answer = self._client.post(path, list(dict.fromkeys(machine_ids)), pending_image="true")
+        results = machine_results(answer, f"the machines of the {target.label}")
+        return require_success(results, target, "apply the image to", self._machine_names)
+
+    def enable_provisioning(self, target: Target) -> None:
+        """Enable provisioning.
+
+        Raises:
+            Unsupported: ``horizon.enable_provisioning`` before Horizon 2309.
+            Unavailable: ``horizon.provisioning_refused`` if Horizon refuses it for this pool.
+        """
+        try:
+            answer = self._client.post(f"{_ACTIONS}/action/enable-provisioning", [target.id])
+        except (NotFound, Unsupported) as error:
+            raise Unsupported(
+                f"The provisioning of the {target.label} cannot be enabled: {self._client.label} has version "
+                f"{self._client.environment.version}, and the request needs Horizon 2309 (8.11).",
+                code="horizon.enable_provisioning",
+                hint="Enable provisioning in Horizon Console, and set the option provisioning to keep.",
+                target=target.name,
+                version=self._client.environment.version,
+            ) from error
+        for result in machine_results(answer, f"the provisioning of the {target.label}"):
+            if result.error is not None:
+                raise Unavailable(
+                    f"Horizon refused to enable the provisioning of the {target.label}: {result.error}.",
+                    code="horizon.provisioning_refused",
+                    hint="Enable provisioning in Horizon Console, and set the option provisioning to keep.",
+                    target=target.name,
+                    status_code=result.status_code,
+                )
+
+    def resume(self, target: Target, *, stop_on_first_error: bool) -> None:
+        """Resume the tasks of a pool that are halted, and retry their failed machines."""
+        tasks = item_path(_ACTIONS, target.id, "tasks")
+        for task in records_of(self._client.get(tasks), f"the tasks of the {target.label}"):
+            if (task.number_or_none("halted_vmtask_count") or 0) > 0:
+                body = {"retry_failed_vms": True, "stop_on_error": stop_on_first_error}
+                self._client.post(item_path(tasks, task.text("id"), "action/resume"), body)
+
+    def machines(self, target: Target) -> tuple[Machine, ...]:
+        """Return the machines of a pool, by name."""
+        found = pool_machines(self._client, target)
+        self._machine_names.update((machine.id, machine.name) for machine in found)
+        return found
+
+    def sessions(self, target: Target, machine_ids: Collection[str] | None = None) -> SessionCounts:
+        """Return the number of sessions of all machines, or of those with these IDs."""
+        return count_sessions(self._client, target, machine_ids)
+
+
+def read_pool(value: Any) -> Target:
+    """Return the pool that an answer describes (version 6 of the API). Raises Corrupt (horizon.answer)."""
+    answer = Answer(value, "a desktop pool")
+    name = answer.text("name")
+    answer = Answer(value, f"the desktop pool {name}")
+    settings, status = answer.record("provisioning_settings"), answer.record("provisioning_status_data")
+    source = answer.text_or_none("source") or ""
+    operation = known_value(Operation, status.text_or_none("instant_clone_operation"))
+    if operation is None:
+        # Horizon reports the operation of all pools of instant clones.
+        operation = Operation.UNKNOWN if source == _INSTANT_CLONE else Operation.NONE
+    return Target(
+        kind=POOL,
+        id=answer.text("id"),
+        name=name,
+        display_name=answer.text_or_none("display_name") or "",
+        type=answer.text_or_none("type") or "",
+        source=source,
+        enabled=answer.flag("enabled", default=True),
+        provisioning=answer.flag_or_none("enable_provisioning"),
+        delete_in_progress=answer.flag("delete_in_progress"),
+        vcenter_id=answer.text_or_none("vcenter_id"),
+        datacenter_id=settings.text_or_none("datacenter_id"),
+        operation=operation,
+        current=image_in(settings, "parent_vm_id", "base_snapshot_id"),
+        current_state=known_value(CurrentState, status.text_or_none("instant_clone_current_image_state"))
+        or CurrentState.NONE,
+        pending=read_pending(status, _push_settings(status.record("instant_clone_push_image_settings"))),
+        add_virtual_tpm=settings.flag_or_none("add_virtual_tpm"),
+        compute_profile=compute_profile_in(settings, "compute_profile_"),
+        image_stream=answer.text_or_none("image_source") == "IMAGE_CATALOG"
+        or bool(settings.text_or_none("im_stream_id")),
+        error=status.text_or_none("last_provisioning_error") or None,
+        raw={"type": answer.text_or_none("type"), "source": source, **kept_fields(status)},
+    )
+
+
+def _push_settings(answer: Answer) -> PushSettings:
+    return PushSettings(
+        start_time=answer.number_or_none("start_time"),
+        logoff_policy=answer.text_or_none("logoff_policy"),
+        stop_on_first_error=answer.flag_or_none("stop_on_first_error"),
+        add_virtual_tpm=answer.flag_or_none("add_virtual_tpm"),
+    )

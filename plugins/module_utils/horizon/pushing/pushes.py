@@ -1,0 +1,476 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The push of an image to one pool or farm: observe, decide, request, and observe again until the decision is final.
+
+A ``TargetPush`` never sleeps: ``step`` makes at most a few requests and returns when the next step is due, so that ``watch`` can
+carry out many pushes in one session. A request whose answer was lost is only repeated after a later observation has shown
+that Horizon did not execute it.
+"""
+
+from __future__ import annotations
+
+from ...common.errors import StrataError, TimedOut
+from ..inventory.machines import MachineCounts, choose_canary, count_machines, is_halted, runs_image
+from ..model import FORCE_LOGOFF, POOL, Machine, Operation, PendingState, Target
+from ..rest.client import AnswerLost
+from .decision import Action, Decision, DesiredState, Observation, Reason, decide, starts_later
+from .push_requests import body_of, send
+from .push_results import (
+    ACTION_REQUIRED,
+    CANCELED,
+    COMPLETE,
+    FAILED,
+    NOT_STARTED,
+    RUNNING,
+    SCHEDULED,
+    STAGED,
+    PushGoal,
+    PushOptions,
+    PushResult,
+    PushTools,
+)
+from .push_texts import (
+    ask_text,
+    busy_text,
+    canceled_too_late_text,
+    following_text,
+    is_retryable,
+    machines_text,
+    plan_text,
+    publish_error,
+    refusal,
+    undone_text,
+)
+
+#: Codes of a request that Horizon refuses in the current state.
+_REFUSED = frozenset(("horizon.refused", "horizon.conflict"))
+#: The code of a push that Horizon accepted, but not for all machines that were named.
+_MACHINES_REFUSED = "horizon.machines_refused"
+#: Codes of failures that may end by themselves; the client has already repeated the request if that is safe.
+_TRANSIENT = frozenset(
+    (
+        "horizon.answer_lost",
+        "horizon.connection",
+        "horizon.connection_refused",
+        "horizon.no_answer",
+        "horizon.protocol",
+        "horizon.throttled",
+        "horizon.unavailable",
+    )
+)
+#: Seconds between a lost answer and the observation that shows whether Horizon executed the request.
+_CONFIRM = 5.0
+#: While the machines change, one observation in this number is of the pool: a different image may become its current one.
+_POOL_EVERY = 20
+
+
+class TargetPush:
+    """One push. ``due`` is the time of the next step on the clock of ``tools``, None after the end."""
+
+    def __init__(self, goal: PushGoal, options: PushOptions, tools: PushTools) -> None:
+        self._goal, self._options, self._tools = goal, options, tools
+        self.result = PushResult(before=goal.target, target=goal.target)
+        self.due: float | None = tools.clock()
+        self._began = tools.clock()
+        self._fresh = True
+        self._busy_since: float | None = None
+        self._doubtful_before = False
+        #: The last accepted request and the pool before it: the same decision for the same state must not repeat it.
+        self._accepted: tuple[Action, Target] | None = None
+        #: The request whose answer was lost, the pool before it, and the error: a later observation shows whether Horizon executed it.
+        self._lost: tuple[Action, Target, StrataError] | None = None
+        self._refused: Action | None = None
+        self._in_progress = False
+        self._publish_failures = self._request_failures = self._read_failures = 0
+        self._retry_at: float | None = None
+        self._chosen: tuple[Machine, ...] | None = None
+        self._image_done = False
+        self._in_session = self._polls = 0
+
+    # -- steps
+
+    def plan(self) -> PushResult:
+        """Decide once and request nothing, for check mode."""
+        try:
+            observation = self._observe()
+            decision = decide(observation, self._goal.wish)
+            self.result.reason = decision.reason
+            self._planned(decision, observation)
+            self._count()
+            self._count_sessions()
+        except StrataError as error:
+            self._fail(error)
+        return self.result
+
+    def step(self) -> None:
+        """Observe and act once; set ``due``."""
+        try:
+            self._polls += 1
+            if self._image_done and self._polls % _POOL_EVERY:
+                self._watch_machines()
+            else:
+                self._advance()
+            self._read_failures = 0
+        except StrataError as error:
+            self._after_read_error(error)
+
+    def _advance(self) -> None:
+        observation = self._observe()
+        decision = decide(observation, self._goal.wish)
+        self.result.reason = decision.reason
+        if self._is_momentary(decision):
+            self._later()
+            return
+        if decision.action is Action.SETTLE or self._is_repetition(decision):
+            self._settle()
+            return
+        self._busy_since = None
+        if self._lost is not None and not self._find_lost(*self._lost, decision):
+            return
+        if decision.action is Action.FOLLOW:
+            self._follow()
+        elif decision.action is Action.NOTHING:
+            self._reached()
+        elif decision.action is Action.ASK:
+            self._end(ACTION_REQUIRED, self._ask_text(decision, observation))
+        elif decision.action is Action.REFUSE:
+            self._fail(refusal(decision.reason, observation.target, observation.now))
+        elif decision.reason is not Reason.AFTER_FAILURE or self._may_push_again():
+            self._request(decision, observation)
+
+    def _is_momentary(self, decision: Decision) -> bool:
+        """Return whether the next observation may show a different state, so that the decision has to be confirmed.
+
+        The states of one answer may not belong together for a moment, and Horizon may mark the machines of a staged image a moment
+        after it has published the image.
+        """
+        staged_now = decision.action is Action.APPLY and Action.STAGE in self.result.requests
+        doubtful = staged_now or decision.reason is Reason.UNKNOWN_STATE
+        momentary = doubtful and not self._doubtful_before
+        self._doubtful_before = doubtful
+        return momentary
+
+    def _observe(self) -> Observation:
+        """Read the pool, and what the decision needs about its machines and sessions."""
+        goal = self._goal
+        target = goal.target if self._fresh else goal.api.read(goal.target.id)
+        self._fresh = False
+        self.result.target = target
+        missing: tuple[str, ...] = ()
+        if goal.wish.state is DesiredState.STAGED and self._may_stage(target):
+            missing = self._choose(target)
+        connected = 0
+        if goal.wish.max_sessions is not None and goal.wish.logoff_policy == FORCE_LOGOFF:
+            connected = self._connected(target)
+        halted = self._halted(target)
+        return Observation(
+            target=target,
+            now=self._tools.server_time(),
+            same_datacenter=goal.same_datacenter,
+            machines_without_image=missing,
+            halted=bool(halted),
+            forced=any(machine.logoff_policy == FORCE_LOGOFF for machine in halted),
+            connected=connected,
+        )
+
+    @staticmethod
+    def _may_stage(target: Target) -> bool:
+        state = target.pending.state if target.pending else None
+        return target.operation is Operation.NONE and state in (None, PendingState.FAILED, PendingState.READY_HELD)
+
+    def _choose(self, target: Target) -> tuple[str, ...]:
+        """Choose the machines of the canary; return the IDs of those that neither have the image nor are about to get it."""
+        image = self._goal.wish.image
+        if image is None:
+            return ()
+        machines = self._goal.api.machines(target)
+        self._chosen = choose_canary(machines, image, names=self._goal.machines, count=self._goal.canary)
+        return tuple(
+            machine.id for machine in self._chosen if not runs_image(machine, image) and machine.pending != image
+        )
+
+    def _halted(self, target: Target) -> list[Machine]:
+        """Return the machines of a pool for which an earlier push of its current image stopped; this run's push stays stopped."""
+        goal = self._goal
+        image = goal.wish.image
+        awaited = goal.wish.state is DesiredState.PRESENT and self._options.for_machines and not self._in_progress
+        if (
+            not awaited
+            or goal.api.kind != POOL
+            or image is None
+            or target.current != image
+            or target.pending is not None
+        ):
+            return []
+        return [machine for machine in goal.api.machines(target) if is_halted(machine, image)]
+
+    def _connected(self, target: Target) -> int:
+        """Return the number of connected sessions; of a canary, those on its machines. An RDS server has many sessions."""
+        if self._chosen is not None:
+            machine_ids = {machine.id for machine in self._chosen}
+            return self._goal.api.sessions(target, machine_ids).connected
+        return self._goal.api.sessions(target).connected
+
+    # -- requests
+
+    def _request(self, decision: Decision, observation: Observation) -> None:
+        action, target = decision.action, observation.target
+        if self._was_undone(decision):
+            self._end(ACTION_REQUIRED, undone_text(target))
+            return
+        machine_ids = self._machine_ids(action, observation)
+        self.result.request = body_of(action, self._goal, target, machine_ids)
+        try:
+            send(action, self._goal, target, machine_ids)
+        except StrataError as error:
+            if error.code == _MACHINES_REFUSED:
+                self._record(action, target)
+            self._after_request_error(action, error)
+            return
+        self._record(action, target)
+        self._request_failures, self._refused = 0, None
+        if action is Action.RESUME:
+            # Horizon marks the machines after its answer.
+            self._later()
+        else:
+            self.due = self._tools.clock()
+
+    def _record(self, action: Action, target: Target) -> None:
+        """Remember a request that Horizon accepted, and report it to the caller."""
+        self._accepted = (action, target)
+        self._in_progress = self._in_progress or action in (
+            Action.PUSH,
+            Action.STAGE,
+            Action.PROMOTE,
+            Action.APPLY,
+            Action.RESUME,
+        )
+        self.result.changed = True
+        self.result.requests.append(action)
+        if self._tools.on_request is not None:
+            self._tools.on_request(self._goal, action, target)
+
+    def _machine_ids(self, action: Action, observation: Observation) -> tuple[str, ...]:
+        if action is Action.APPLY:
+            return observation.machines_without_image
+        return tuple(machine.id for machine in self._chosen or ())
+
+    def _was_undone(self, decision: Decision) -> bool:
+        """Return whether this run's push ended without a result: someone has canceled it, and it must not be pushed again."""
+        sent = self.result.requests
+        again = decision.action in (Action.PUSH, Action.STAGE) and decision.action in sent
+        return again and decision.reason is not Reason.AFTER_FAILURE and sent[-1] is not Action.CANCEL
+
+    def _is_repetition(self, decision: Decision) -> bool:
+        """Return whether Horizon accepted this request, and its effect is not visible yet."""
+        if self._accepted is None:
+            return False
+        action, before = self._accepted
+        if action is decision.action and self.result.target == before:
+            return True
+        self._accepted = None
+        return False
+
+    def _may_push_again(self) -> bool:
+        """Return whether an image whose publishing failed may be published again now; otherwise end or wait."""
+        pending = self.result.target.pending
+        if not self._in_progress:
+            return True
+        now = self._tools.clock()
+        if self._retry_at is None:
+            self._publish_failures += 1
+            if self._publish_failures > self._options.retries or not is_retryable(pending.error if pending else None):
+                self._fail(publish_error(self.result.target))
+                return False
+            self._retry_at = now + self._options.retry_pause
+        if now < self._retry_at:
+            self.due = self._retry_at
+            return False
+        self._retry_at = None
+        return True
+
+    # -- errors
+
+    def _after_request_error(self, action: Action, error: StrataError) -> None:
+        """Decide again if the state may have changed, or the request may be repeated; otherwise fail."""
+        confirm = self._tools.clock() + min(_CONFIRM, self._options.interval)
+        if isinstance(error, AnswerLost):
+            self._lost = (action, self.result.target, error)
+            self.due = confirm
+        elif error.code in _REFUSED and self._refused is not action:
+            # The state may have changed between the observation and the request.
+            self._refused = action
+            self.due = confirm
+        elif error.code not in _TRANSIENT or self._request_failures >= self._options.retries:
+            self._fail(error)
+        else:
+            self._request_failures += 1
+            self.due = self._tools.clock() + self._options.retry_pause
+
+    def _find_lost(self, action: Action, before: Target, error: StrataError, decision: Decision) -> bool:
+        """Find out whether Horizon executed a request whose answer was lost; return whether to carry out the decision.
+
+        If the decision is the same for the same state, Horizon did not execute the request, and it counts as a failure.
+        """
+        self._lost = None
+        if decision.action is action and self.result.target == before:
+            if self._request_failures >= self._options.retries:
+                self._fail(error)
+                return False
+            self._request_failures += 1
+        elif decision.action not in (Action.ASK, Action.REFUSE):
+            self._record(action, before)
+            self._request_failures, self._refused = 0, None
+        return True
+
+    def _after_read_error(self, error: StrataError) -> None:
+        if error.code not in _TRANSIENT or self._read_failures >= self._options.retries:
+            self._fail(error)
+        else:
+            self._read_failures += 1
+            self.due = self._tools.clock() + self._options.retry_pause
+
+    # -- waiting
+
+    def _later(self) -> None:
+        self.due = self._tools.clock() + self._options.interval
+
+    def _settle(self) -> None:
+        now = self._tools.clock()
+        self._busy_since = now if self._busy_since is None else self._busy_since
+        waited = now - self._busy_since
+        self.result.status = RUNNING
+        if waited >= self._options.operation_timeout:
+            self._end(ACTION_REQUIRED, busy_text(self.result.target, self._options.operation_timeout))
+            return
+        self._report("wait for Horizon", round(waited), round(self._options.operation_timeout))
+        self._later()
+
+    def _follow(self) -> None:
+        """Wait while Horizon publishes the image; a push that starts later is not awaited."""
+        target = self.result.target
+        pending = target.pending
+        self._in_progress = True
+        text = following_text(target, self._goal.image_text)
+        if pending is not None and pending.state is PendingState.READY and self._starts_later(target):
+            self._end(SCHEDULED, text)
+        elif not self._options.wait:
+            self._end(SCHEDULED if self._starts_later(target) else RUNNING, text)
+        elif self._waited() >= self._options.timeout:
+            self._fail(
+                TimedOut(
+                    f"The {target.label} does not have the image after {self._options.timeout:g} s: {text}",
+                    code="horizon.wait_timeout",
+                    hint="Run the playbook again to continue waiting, or increase wait_timeout.",
+                    target=target.name,
+                    kind=target.kind,
+                )
+            )
+        else:
+            ready = pending is not None and pending.state is PendingState.READY
+            progress = (pending.progress if pending else None) or 0
+            self._report("start the machines" if ready else "publishing", 100 if ready else progress, 100)
+            self._later()
+
+    def _starts_later(self, target: Target) -> bool:
+        return target.pending is not None and starts_later(target.pending, self._tools.server_time())
+
+    def _waited(self) -> float:
+        return self._tools.clock() - self._began
+
+    # -- the end
+
+    def _reached(self) -> None:
+        """End, or wait for the machines, after the pool is in the desired state."""
+        goal, target = self._goal, self.result.target
+        if goal.wish.state is DesiredState.CANCELED:
+            if self.result.requests and target.current != self.result.before.current:
+                self._end(ACTION_REQUIRED, canceled_too_late_text(target))
+            else:
+                self._end(CANCELED, f"No push to the {target.label} is pending.")
+            return
+        if self._image_done:
+            self._later()
+            return
+        if target.current != self.result.before.current and self._tools.on_current is not None:
+            self._tools.on_current(goal, self.result.before)
+        self._image_done = True
+        self._watch_machines()
+
+    def _watch_machines(self) -> None:
+        counts = self._count()
+        target = self.result.target
+        staged = target.current != self._goal.wish.image
+        done = f"{self._goal.image_text} is {'staged in' if staged else 'the current image of'} the {target.label}."
+        if counts is None or counts.on_image == counts.total or not self._options.for_machines:
+            self._end_machines(STAGED if staged else COMPLETE, f"{done}{_of_machines(counts)}")
+        elif counts.pending == 0:
+            self._end_machines(ACTION_REQUIRED, machines_text(target, counts))
+        elif not self._options.wait or self._waited() >= self._options.timeout:
+            self._end_machines(RUNNING, f"{done}{_of_machines(counts)}")
+        else:
+            note = f", {self._in_session} session{'' if self._in_session == 1 else 's'}" if self._in_session else ""
+            self._report(f"machines{note}", counts.on_image, counts.total)
+            self._later()
+
+    def _end_machines(self, status: str, description: str) -> None:
+        self._count_sessions()
+        self._end(status, description)
+
+    def _count_sessions(self) -> None:
+        self.result.sessions = self._goal.api.sessions(self.result.target)
+
+    def _count(self) -> MachineCounts | None:
+        """Count the machines with the image; of a staged image, those that it is applied to."""
+        image = self._goal.wish.image
+        target = self.result.target
+        if image is None or target.current is None:
+            return None
+        machines = self._goal.api.machines(target)
+        self._in_session = sum(machine.in_session for machine in machines)
+        if self._chosen is not None and target.current != image:
+            chosen = {machine.id for machine in self._chosen}
+            machines = tuple(machine for machine in machines if machine.id in chosen)
+        self.result.counts = count_machines(machines, image)
+        return self.result.counts
+
+    def _planned(self, decision: Decision, observation: Observation) -> None:
+        """Describe what a run would do first."""
+        target, wish = observation.target, self._goal.wish
+        result = self.result
+        if decision.action is Action.REFUSE:
+            self._fail(refusal(decision.reason, target, observation.now))
+        elif decision.action is Action.ASK:
+            self._end(ACTION_REQUIRED, self._ask_text(decision, observation))
+        elif decision.action is Action.NOTHING:
+            staged = wish.state is DesiredState.STAGED and target.current != wish.image
+            status = STAGED if staged else CANCELED if wish.state is DesiredState.CANCELED else COMPLETE
+            self._end(status, f"The {target.label} is in the desired state.")
+        elif decision.action in (Action.FOLLOW, Action.SETTLE):
+            self._end(
+                SCHEDULED if self._starts_later(target) else RUNNING, following_text(target, self._goal.image_text)
+            )
+        else:
+            result.changed = True
+            result.requests.append(decision.action)
+            machine_ids = self._machine_ids(decision.action, observation)
+            result.request = body_of(decision.action, self._goal, target, machine_ids)
+            self._end(NOT_STARTED, plan_text(decision.action, target, self._goal.image_text, wish.start_time))
+
+    def _ask_text(self, decision: Decision, observation: Observation) -> str:
+        return ask_text(decision.reason, observation.target, observation.connected, self._goal.wish.max_sessions)
+
+    def _end(self, status: str, description: str) -> None:
+        self.result.status, self.result.description, self.due = status, description, None
+
+    def _fail(self, error: StrataError) -> None:
+        self.result.error = error
+        self._end(FAILED, str(error))
+
+    def _report(self, step: str, done: int, total: int) -> None:
+        self._tools.progress(f"{self.result.target.name}: {step}", done, total)
+
+
+def _of_machines(counts: MachineCounts | None) -> str:
+    return "" if counts is None else f" {counts.on_image} of {counts.total} machines have it."
