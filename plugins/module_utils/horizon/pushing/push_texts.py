@@ -211,10 +211,10 @@ def plan_text(action: Action, target: Target, image: str, start_time: int | None
 
 
 def undone_text(target: Target) -> str:
-    """Return the sentence about a push that this run requested and that is gone."""
+    """Return the sentence about a request of this run that someone has undone."""
     return (
-        f"The push to the {target.label} was canceled while it was awaited. Nothing else was requested. "
-        "Find out who canceled it, and run the playbook again."
+        f"Another administrator or process changes the image of the {target.label} at the same time: the push of this run was canceled or replaced. "
+        "Nothing else was requested. Find out who it is, and run the playbook again."
     )
 
 

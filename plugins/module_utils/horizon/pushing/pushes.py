@@ -11,10 +11,11 @@ that Horizon did not execute it.
 from __future__ import annotations
 
 from ...common.errors import StrataError, TimedOut
-from ..inventory.machines import MachineCounts, choose_canary, count_machines, is_halted, runs_image
-from ..model import FORCE_LOGOFF, POOL, Machine, Operation, PendingState, Target
+from ..inventory.machines import MachineCounts
+from ..model import PendingState, Target
 from ..rest.client import AnswerLost
 from .decision import Action, Decision, DesiredState, Observation, Reason, decide, starts_later
+from .observer import PushObserver
 from .push_requests import body_of, send
 from .push_results import (
     ACTION_REQUIRED,
@@ -73,7 +74,7 @@ class TargetPush:
         self.result = PushResult(before=goal.target, target=goal.target)
         self.due: float | None = tools.clock()
         self._began = tools.clock()
-        self._fresh = True
+        self._observer = PushObserver(goal, tools.server_time)
         self._busy_since: float | None = None
         self._doubtful_before = False
         #: The last accepted request and the pool before it: the same decision for the same state must not repeat it.
@@ -84,9 +85,8 @@ class TargetPush:
         self._in_progress = False
         self._publish_failures = self._request_failures = self._read_failures = 0
         self._retry_at: float | None = None
-        self._chosen: tuple[Machine, ...] | None = None
         self._image_done = False
-        self._in_session = self._polls = 0
+        self._polls = 0
 
     # -- steps
 
@@ -97,8 +97,8 @@ class TargetPush:
             decision = decide(observation, self._goal.wish)
             self.result.reason = decision.reason
             self._planned(decision, observation)
-            self._count()
-            self._count_sessions()
+            self.result.counts = self._observer.count()
+            self.result.sessions = self._observer.sessions()
         except StrataError as error:
             self._fail(error)
         return self.result
@@ -152,65 +152,12 @@ class TargetPush:
         return momentary
 
     def _observe(self) -> Observation:
-        """Read the pool, and what the decision needs about its machines and sessions."""
-        goal = self._goal
-        target = goal.target if self._fresh else goal.api.read(goal.target.id)
-        self._fresh = False
-        self.result.target = target
-        missing: tuple[str, ...] = ()
-        if goal.wish.state is DesiredState.STAGED and self._may_stage(target):
-            missing = self._choose(target)
-        connected = 0
-        if goal.wish.max_sessions is not None and goal.wish.logoff_policy == FORCE_LOGOFF:
-            connected = self._connected(target)
-        halted = self._halted(target)
-        return Observation(
-            target=target,
-            now=self._tools.server_time(),
-            same_datacenter=goal.same_datacenter,
-            machines_without_image=missing,
-            halted=bool(halted),
-            forced=any(machine.logoff_policy == FORCE_LOGOFF for machine in halted),
-            connected=connected,
-        )
-
-    @staticmethod
-    def _may_stage(target: Target) -> bool:
-        state = target.pending.state if target.pending else None
-        return target.operation is Operation.NONE and state in (None, PendingState.FAILED, PendingState.READY_HELD)
-
-    def _choose(self, target: Target) -> tuple[str, ...]:
-        """Choose the machines of the canary; return the IDs of those that neither have the image nor are about to get it."""
-        image = self._goal.wish.image
-        if image is None:
-            return ()
-        machines = self._goal.api.machines(target)
-        self._chosen = choose_canary(machines, image, names=self._goal.machines, count=self._goal.canary)
-        return tuple(
-            machine.id for machine in self._chosen if not runs_image(machine, image) and machine.pending != image
-        )
-
-    def _halted(self, target: Target) -> list[Machine]:
-        """Return the machines of a pool for which an earlier push of its current image stopped; this run's push stays stopped."""
-        goal = self._goal
-        image = goal.wish.image
-        awaited = goal.wish.state is DesiredState.PRESENT and self._options.for_machines and not self._in_progress
-        if (
-            not awaited
-            or goal.api.kind != POOL
-            or image is None
-            or target.current != image
-            or target.pending is not None
-        ):
-            return []
-        return [machine for machine in goal.api.machines(target) if is_halted(machine, image)]
-
-    def _connected(self, target: Target) -> int:
-        """Return the number of connected sessions; of a canary, those on its machines. An RDS server has many sessions."""
-        if self._chosen is not None:
-            machine_ids = {machine.id for machine in self._chosen}
-            return self._goal.api.sessions(target, machine_ids).connected
-        return self._goal.api.sessions(target).connected
+        wish = self._goal.wish
+        # What this run's push stopped at stays stopped.
+        awaits_machines = wish.state is DesiredState.PRESENT and self._options.for_machines and not self._in_progress
+        observation = self._observer.observe(find_halted=awaits_machines)
+        self.result.target = observation.target
+        return observation
 
     # -- requests
 
@@ -254,11 +201,13 @@ class TargetPush:
     def _machine_ids(self, action: Action, observation: Observation) -> tuple[str, ...]:
         if action is Action.APPLY:
             return observation.machines_without_image
-        return tuple(machine.id for machine in self._chosen or ())
+        return self._observer.chosen_ids
 
     def _was_undone(self, decision: Decision) -> bool:
-        """Return whether this run's push ended without a result: someone has canceled it, and it must not be pushed again."""
+        """Return whether someone undid this run's request: two that undo each other's pushes would never end."""
         sent = self.result.requests
+        if decision.action is Action.CANCEL:
+            return Action.CANCEL in sent
         again = decision.action in (Action.PUSH, Action.STAGE) and decision.action in sent
         return again and decision.reason is not Reason.AFTER_FAILURE and sent[-1] is not Action.CANCEL
 
@@ -399,7 +348,7 @@ class TargetPush:
         self._watch_machines()
 
     def _watch_machines(self) -> None:
-        counts = self._count()
+        counts = self.result.counts = self._observer.count()
         target = self.result.target
         staged = target.current != self._goal.wish.image
         done = f"{self._goal.image_text} is {'staged in' if staged else 'the current image of'} the {target.label}."
@@ -410,30 +359,17 @@ class TargetPush:
         elif not self._options.wait or self._waited() >= self._options.timeout:
             self._end_machines(RUNNING, f"{done}{_of_machines(counts)}")
         else:
-            note = f", {self._in_session} session{'' if self._in_session == 1 else 's'}" if self._in_session else ""
+            note = (
+                f", {self._observer.in_session} session{'' if self._observer.in_session == 1 else 's'}"
+                if self._observer.in_session
+                else ""
+            )
             self._report(f"machines{note}", counts.on_image, counts.total)
             self._later()
 
     def _end_machines(self, status: str, description: str) -> None:
-        self._count_sessions()
+        self.result.sessions = self._observer.sessions()
         self._end(status, description)
-
-    def _count_sessions(self) -> None:
-        self.result.sessions = self._goal.api.sessions(self.result.target)
-
-    def _count(self) -> MachineCounts | None:
-        """Count the machines with the image; of a staged image, those that it is applied to."""
-        image = self._goal.wish.image
-        target = self.result.target
-        if image is None or target.current is None:
-            return None
-        machines = self._goal.api.machines(target)
-        self._in_session = sum(machine.in_session for machine in machines)
-        if self._chosen is not None and target.current != image:
-            chosen = {machine.id for machine in self._chosen}
-            machines = tuple(machine for machine in machines if machine.id in chosen)
-        self.result.counts = count_machines(machines, image)
-        return self.result.counts
 
     def _planned(self, decision: Decision, observation: Observation) -> None:
         """Describe what a run would do first."""

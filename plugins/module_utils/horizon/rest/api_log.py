@@ -16,7 +16,7 @@ from ...common.errors import InvalidInput
 from .redaction import Secrets
 
 if TYPE_CHECKING:
-    from .transport import Request, Response
+    from .exchange import Request, Response
 
 #: Bytes: the file, and the answer of a line.
 _LONGEST_LOG, _LONGEST_ANSWER = 16 << 20, 64 << 10

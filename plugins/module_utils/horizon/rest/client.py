@@ -21,11 +21,12 @@ from .answers import Answer
 from .api_log import ApiLog
 from .connection import HorizonConnection
 from .errors import AnswerLost, answer_lost, connection_error, protocol_error, read_refusal, response_error
+from .exchange import Request, Response
 from .login import Login
 from .pacing import Attempts
 from .redaction import Secrets
 from .requirements import first_version, release_of
-from .transport import ExchangeFailed, Request, Response, Transport
+from .transport import ExchangeFailed, Transport
 
 __all__ = ("AnswerLost", "Environment", "HorizonClient", "HorizonConnection")
 

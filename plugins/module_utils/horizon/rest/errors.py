@@ -14,10 +14,10 @@ from typing import Any
 
 from ...common.errors import Conflict, NotFound, StrataError, TimedOut, Unavailable
 from .connection import HorizonConnection
+from .exchange import Request, Response
 from .pacing import retry_after
 from .redaction import Secrets
 from .requirements import console_name, privilege_for
-from .transport import Request, Response
 
 #: Characters: of a page that is searched for text, and of the text that is shown.
 _LONGEST_PAGE, _LONGEST_TEXT = 20_000, 600

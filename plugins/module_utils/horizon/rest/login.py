@@ -16,10 +16,11 @@ from ...common.errors import InvalidInput, StrataError
 from .answers import Answer
 from .connection import HorizonConnection
 from .errors import connection_error, login_error, protocol_error, read_refusal, response_error
+from .exchange import Request, Response
 from .pacing import Attempts
 from .redaction import Secrets
 from .tokens import Tokens
-from .transport import ExchangeFailed, Request, Response, Transport
+from .transport import ExchangeFailed, Transport
 
 #: Logins of which the answer was lost: they may count as failed logins, too.
 _LOST_LOGINS = 3

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from .connection import Patience
-from .transport import Response
+from .exchange import Response
 
 #: Seconds: the pauses after failures, which double.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0

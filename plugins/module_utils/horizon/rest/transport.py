@@ -11,18 +11,15 @@ import email.utils
 import http.client
 import http.cookies
 import json
-import re
 import selectors
 import socket
 import time
-import urllib.parse
-from dataclasses import dataclass, field
-from typing import Any
 
 from ...common.errors import Corrupt, InvalidInput, StrataError, TimedOut
 from ...common.tls import TlsConnection, plain_host, unverified_context, verifying_context
 from .api_log import ApiLog
 from .connection import HorizonConnection
+from .exchange import Request, Response
 from .redaction import Secrets
 
 #: Exceptions of a request when the server is unreachable, closes the connection or sends invalid data.
@@ -34,72 +31,6 @@ _BLOCK = 64 << 10
 _IDLE, _IDLE_BEFORE_CHANGE = 15.0, 1.0
 _DEFAULT_PROXY_PORT = 3128
 _COOKIES, _LONGEST_COOKIE = 32, 4096
-#: IDs are part of paths; they come from answers.
-_PATH = re.compile(r"(?:/[A-Za-z0-9_~:@.-]+)+")
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request. ``path`` is below /rest; ``body`` is encoded as JSON unless None; ``token`` is the access token, if any."""
-
-    method: str
-    path: str
-    query: tuple[tuple[str, str], ...] = ()
-    body: Any = None
-    token: str | None = field(default=None, repr=False)
-
-    @property
-    def target(self) -> str:
-        """Return path and query as they are sent.
-
-        Raises:
-            Corrupt: ``horizon.answer`` if an ID that Horizon sent cannot be part of a path.
-        """
-        if not _PATH.fullmatch(self.path) or {".", ".."} & set(self.path.split("/")):
-            raise Corrupt(
-                f"The path {self.path[:200]!r} cannot be requested from Horizon: an ID in it has characters that IDs do not have.",
-                code="horizon.answer",
-                hint="Check that the option hostname names a Connection Server.",
-            )
-        query = urllib.parse.urlencode(self.query, quote_via=urllib.parse.quote)
-        return f"/rest{self.path}?{query}" if query else f"/rest{self.path}"
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """An answer that is complete. ``received`` is its time on the monotonic clock."""
-
-    status: int
-    headers: email.message.Message
-    body: bytes = field(repr=False)
-    received: float
-
-    def header(self, name: str) -> str | None:
-        """Return a header, None if the server did not send it."""
-        found = self.headers.get(name)
-        return None if found is None else str(found)
-
-    def text(self) -> str:
-        """Return the body as text; bytes that are not UTF-8 are replaced."""
-        return self.body.decode("utf-8", "replace")
-
-    def json(self) -> Any:
-        """Return the body as JSON data, None if it is empty. Raises ValueError if it is not JSON."""
-        if not self.body.strip():
-            return None
-        try:
-            return json.loads(self.body, parse_constant=_refuse_constant)
-        except RecursionError:
-            raise ValueError("too many levels") from None
-
-    def server_time(self) -> int | None:
-        """Return the server's present time in milliseconds since 1970, by the header Date and the age of the answer."""
-        try:
-            date = email.utils.parsedate_to_datetime(self.header("Date") or "")
-            age = min(int(self.header("Age") or 0), 86400)
-        except (ValueError, TypeError, IndexError, OverflowError):
-            return None
-        return round((date.timestamp() + max(age, 0) + time.monotonic() - self.received) * 1000)
 
 
 class ExchangeFailed(Exception):
@@ -272,7 +203,3 @@ def _readable(sock: socket.socket) -> bool:
     with selectors.DefaultSelector() as selector:
         selector.register(sock, selectors.EVENT_READ)
         return bool(selector.select(0))
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

@@ -426,6 +426,13 @@ def test_replace_cancels_the_pending_image_and_pushes():
     assert (result.status, pools.accepted) == ("Complete", [Action.CANCEL, Action.PUSH])
 
 
+def test_two_runs_that_replace_the_push_of_each_other_end():
+    other = dataclasses.replace(IDLE, pending=PendingImage(PendingState.READY_HELD, OTHER))
+    pools = FakePools(other, after={Action.CANCEL: [IDLE], Action.PUSH: [PUBLISHING, other]})
+    result = push(pools, replace=True)
+    assert (result.status, pools.accepted) == ("ActionRequired", [Action.CANCEL, Action.PUSH])
+
+
 def test_without_waiting_the_push_is_only_confirmed():
     clock = Clock()
     pools = FakePools(IDLE, after={Action.PUSH: [PUBLISHING]})
