@@ -28,13 +28,13 @@ help: ## List the targets
 	@sed -nE 's/^([a-z%-]+):.*## /\1|/p' Makefile | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
 
 .PHONY: demo demo-duration demo-stop
-demo: demo-duration packages .venv/.ready $(COLLECTION) collections ## Publish a layered Windows image on a simulated vSphere; DEMO_KEEP=1 keeps the simulator running
+demo: demo-duration packages .venv/.ready $(COLLECTION) collections ## Publish a layered Windows image on a simulated vSphere, and push it to a simulated Horizon pool; DEMO_KEEP=1 keeps the simulators running
 	@$(call within,.venv) python -m ansible_collections.strata.layering.tests.demo.run
 
 demo-duration:
 	@[[ -e .venv/.ready ]] && echo "The demo takes about two minutes." || echo "The first run takes about four minutes, later runs about two."
 
-demo-stop: .venv/.ready $(COLLECTION) ## Stop the simulator that "make demo DEMO_KEEP=1" left running
+demo-stop: .venv/.ready $(COLLECTION) ## Stop the simulators that "make demo DEMO_KEEP=1" left running
 	@$(call within,.venv) python -m ansible_collections.strata.layering.tests.demo.lookaround
 
 .PHONY: test

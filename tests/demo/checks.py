@@ -12,6 +12,7 @@ from ..sample.plan import Manifest
 from ..support.simulator import Simulator
 from ..support.wine_machine import SCRIPTS, tool_files
 from . import apps, first_start, os_machine
+from .horizon import MACHINES, PoolState
 from .playbook import Run
 from .windows_disk import file_content, file_digest, registry_value, windows_volume
 
@@ -83,6 +84,20 @@ def check_new_version(first: Run, third: Run) -> None:
     count = sum(record["status"] == "changed" for record in third.of("app_layer"))
     require(count == 1, f"{count} app layers changed, expected 1.")
     require(not any(record["status"] == "changed" for record in third.of("os_layer")), "The OS layer changed.")
+
+
+def check_pool(push: dict, status: str, pool: PoolState, image: str, machines: dict[str, int]) -> None:
+    """Check the status of a push, the VM that is the image of the pool, and the number of machines on each VM."""
+    require(push["status"] == status, f"The push is {push['status']}, expected {status}: {push['description']}")
+    require(pool.image == image, f"The image of the pool is {pool.image}, expected {image}.")
+    require(
+        pool.machines == machines, f"The machines of the pool have the images {pool.machines}, expected {machines}."
+    )
+
+
+def check_all_machines(push: dict, pool: PoolState, image: str) -> None:
+    """Check that the pool and all of its machines have an image."""
+    check_pool(push, "Complete", pool, image, {image: MACHINES})
 
 
 def check_disk(path: str, folder: pathlib.Path, layers: list[str], sample: Manifest) -> int:

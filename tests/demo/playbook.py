@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One run of the collection's site.yml and the results of its modules."""
+"""One run of a playbook of the collection and the results of its modules."""
 
 from __future__ import annotations
 
@@ -47,18 +47,24 @@ class Run:
         """Return the publish task."""
         return self.of("layered_image_publish")[-1]["result"]["tasks"][0]
 
+    @property
+    def push(self) -> dict:
+        """Return the push to the pool."""
+        return self.of("horizon_image_push")[-1]["result"]["tasks"][0]
+
 
 class PlaybookFailed(Exception):
-    """site.yml failed; its output has the cause."""
+    """A playbook failed; its output has the cause."""
 
 
-def run_site(folder: pathlib.Path, environment: dict[str, str], steps: Steps, **variables: str) -> Run:
-    """Run site.yml with the inventory of the demo and the extra variables ``variables``."""
+def run_playbook(
+    name: str, folder: pathlib.Path, environment: dict[str, str], steps: Steps, **variables: object
+) -> Run:
+    """Run a playbook with the inventory of the demo and the extra variables ``variables``."""
     record = folder / "record.jsonl"
     record.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "ansible", "playbook", "strata.layering.site"]
-    for name, value in variables.items():
-        command += ["-e", f"{name}={value}"]
+    command = [sys.executable, "-m", "ansible", "playbook", f"strata.layering.{name}"]
+    command += ["-e", json.dumps(variables)] if variables else []
     settings = {
         "DEMO_FOLDER": str(folder),
         "DEMO_RECORD": str(record),
@@ -70,10 +76,10 @@ def run_site(folder: pathlib.Path, environment: dict[str, str], steps: Steps, **
         "ANSIBLE_REMOTE_TEMP": str(folder / "ansible"),
     }
     started = time.monotonic()
-    code = _relay([*command], {**os.environ, **environment, **settings}, steps)
+    code = _relay(command, {**os.environ, **environment, **settings}, steps)
     seconds = time.monotonic() - started
     if code:
-        raise PlaybookFailed(f"site.yml exited with code {code}; see the error above.")
+        raise PlaybookFailed(f"{name}.yml exited with code {code}; see the error above.")
     return Run([json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()], seconds)
 
 

@@ -13,6 +13,7 @@ from ...plugins.module_utils.catalog.layer_store import load_version
 from ...plugins.module_utils.repository.repository import Repository
 from ..support import modules
 from .first_start import Script
+from .horizon import POOL, PoolState
 from .playbook import Run
 
 _KINDS = {"os": "OS", "app": "app", "platform": "platform"}
@@ -24,6 +25,7 @@ _MODULES = (
     ("Connector", "connector"),
     ("Image template", "image_template"),
     ("Publish", "layered_image_publish"),
+    ("Push to Horizon", "horizon_image_push"),
 )
 #: Headings of the columns of the three runs.
 _RUNS = ["first run", "unchanged", "new version"]
@@ -81,13 +83,14 @@ class Results:
     """Input of a report.
 
     ``prepared``: preparations with their durations in seconds; ``scripts``: the scripts on the disks of the first and of
-    the last image; ``locations``: where objects are, as (object, location).
+    the last image; ``pools``: the states of the Horizon pool in order; ``locations``: where objects are, as (object, location).
     """
 
     repository: pathlib.Path
     runs: tuple[Run, Run, Run]
     prepared: list[tuple[str, float]]
     scripts: tuple[list[Script], list[Script]]
+    pools: list[PoolState]
     locations: list[tuple[str, str]]
 
 
@@ -114,12 +117,13 @@ def build(title: str, summary: str, results: Results) -> Report:
     return Report(
         title,
         summary,
-        _headline(results.runs),
+        _headline(results.runs, results.pools),
         _facts(results),
         [_byte_chart(results.runs), _step_chart(results.runs)],
         [
             _bytes(results.runs),
             _durations(results.runs),
+            pool_table(results.pools),
             _layers(results.repository, results.runs),
             *([_registry(plan["registry"])] if plan["registry"] else []),
             _scripts(results.scripts),
@@ -129,14 +133,16 @@ def build(title: str, summary: str, results: Results) -> Report:
     )
 
 
-def _headline(runs: tuple[Run, Run, Run]) -> list[str]:
-    """Return the result of the third and of the second run, each in a sentence."""
+def _headline(runs: tuple[Run, Run, Run], pools: list[PoolState]) -> list[str]:
+    """Return the result of the third and of the second run, and of the pushes, each in a sentence."""
     _first, unchanged, last = runs
     stored, disk = last.task["bytes"]["compressed"], last.task["bytes"]["disk"]
     return [
         f"One application changed: the image was published again in {last.seconds_of('layered_image_publish'):.0f} s; "
         f"{size(stored)} of its {size(disk)} disk were compressed and stored.",
         f"Nothing changed: site.yml changed nothing, in {unchanged.seconds:.0f} s.",
+        f"One machine of the Horizon pool {POOL} tried the new image, all {sum(pools[-1].machines.values())} got it, and all returned to the "
+        "first image. No user was logged off.",
     ]
 
 
@@ -212,6 +218,21 @@ def _layers(repository: pathlib.Path, runs: Sequence[Run]) -> Table:
             )
     headings = ["layer", "version", "kind", "source", "content", "size", "stored"]
     return Table("Layers", headings, rows, numbers=frozenset({5, 6}))
+
+
+def pool_table(pools: list[PoolState]) -> Table:
+    """Return the image of the pool and the number of machines on each image, for each moment of the demo."""
+    rows = [
+        [
+            pool.moment,
+            pool.image,
+            ", ".join(f"{count} on {image}" for image, count in pool.machines.items()),
+            seconds(pool.seconds),
+        ]
+        for pool in pools
+    ]
+    headings = ["", "image", "machines", "duration"]
+    return Table(f"The Horizon pool {POOL}", headings, rows, numbers=frozenset({3}))
 
 
 def _registry(findings: list[dict]) -> Table:

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The demo: prepare and export a Windows OS machine in a simulated vSphere, combine it with app layers, publish the image.
+"""The demo: prepare and export a Windows OS machine in a simulated vSphere, combine it with app layers, publish the image, push it to a pool.
 
-``make demo`` runs it. With DEMO_KEEP=1 in the environment the simulator continues to run for four hours; the next demo stops it.
+``make demo`` runs it. With DEMO_KEEP=1 in the environment the simulators continue to run for four hours; the next demo stops them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import sys
 from ..sample.cache import cached_disk
 from ..sample.plan import Manifest, Spec
 from ..support import pypi_samples
+from ..support.horizon_simulator import HorizonSimulator
 from ..support.simulator import Simulator, binary
-from . import apps, checks, first_start, lookaround, os_machine, packaging, page, report, text
-from .playbook import PlaybookFailed, Run, run_site
+from . import apps, checks, first_start, horizon, lookaround, os_machine, packaging, page, report, text
+from .playbook import PlaybookFailed, Run, run_playbook
 from .steps import Steps
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -29,12 +30,13 @@ _INVENTORY = pathlib.Path(__file__).resolve().with_name("inventory.yml")
 _OS_MACHINE = "win11-os"
 #: Layers of the last image, as folders of the applications.
 _LAST_LAYERS = ["maps-2026.3", "house-rules-2.0", "editor-1.1"]
-_TITLE = "From an OS machine to a published Windows image"
+_TITLE = "From an OS machine to the desktops of a Horizon pool"
 _SUMMARY = (
     "The OS machine win11-os was prepared in a simulated vSphere, exported and imported as an OS layer. "
     "An image template combines it with three app layers, of which two were captured from installers. "
     "The image was published as a VM, which ran its scripts and has a snapshot. "
-    "A second run changed nothing; a third run published a new version of one app layer."
+    "It was then pushed to a pool of a simulated Horizon. A second run changed nothing. A third run published a new version of one app layer and "
+    "gave it to a single machine of the pool. Then the image was promoted to all machines, and the pool returned to the first image."
 )
 
 
@@ -48,14 +50,17 @@ def main() -> int:
     shutil.rmtree(work, ignore_errors=True)
     (work / "share").mkdir(parents=True)
     steps = Steps()
-    simulator = None
+    simulator = connection_server = None
     try:
         steps.say("\n  Preparations")
         guest, sample = _prepare(steps, work)
         simulator = _start(guest, keep)
         with steps.step("Create the OS machine in the simulator"):
             os_machine.create(simulator, _OS_MACHINE, work)
-        _demonstrate(simulator, work, sample, steps)
+        with steps.step("Start the Horizon simulator and create a pool"):
+            connection_server = horizon.start(simulator, keep)
+            lookaround.save_horizon(_FOLDER, simulator, connection_server)
+        _demonstrate(simulator, connection_server, work, sample, steps)
         if keep:
             steps.say("\n".join(lookaround.instructions(_FOLDER, simulator)))
         else:
@@ -66,8 +71,10 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     finally:
-        if simulator is not None and not keep:
-            simulator.stop()
+        if not keep:
+            for running in (connection_server, simulator):
+                if running is not None:
+                    running.stop()
             lookaround.forget(_FOLDER)
     return 0
 
@@ -109,30 +116,57 @@ def _start(guest: str, keep: bool) -> Simulator:
     return simulator
 
 
-def _demonstrate(simulator: Simulator, work: pathlib.Path, sample: Manifest, steps: Steps) -> None:
-    environment = lookaround.connection(_FOLDER, simulator)
+def _demonstrate(
+    simulator: Simulator, connection_server: HorizonSimulator, work: pathlib.Path, sample: Manifest, steps: Steps
+) -> None:
+    def run(playbook: str, **variables: object) -> Run:
+        return run_playbook(playbook, work, environment, steps, **variables)
+
+    def pool(moment: str, push: Run | None = None) -> horizon.PoolState:
+        seconds = push.seconds_of("horizon_image_push") if push else None
+        pools.append(horizon.read(connection_server, simulator, moment, seconds))
+        return pools[-1]
+
+    environment = lookaround.connection(_FOLDER, simulator, connection_server)
     prepared = list(steps.durations)
-    steps.say("\n  1. First run: site.yml creates everything in the inventory")
-    first = run_site(work, environment, steps)
+    pools: list[horizon.PoolState] = []
+    pool("before")
+    steps.say("\n  1. First run: site.yml creates everything in the inventory and pushes the image to the pool")
+    first = run("site")
     checks.check_prepared(simulator, _OS_MACHINE)
     first_scripts = checks.check_published(first, simulator)
+    old = first.task["vm"]["name"]
+    checks.check_all_machines(first.push, pool("first run", first), old)
     steps.say("\n  2. Second run: nothing changed, so nothing is done")
-    second = run_site(work, environment, steps)
+    second = run("site")
     checks.check_unchanged(first, second)
-    steps.say("\n  3. Third run: one app layer has a new version; only its changes are composed")
-    third = run_site(work, environment, steps, demo_editor_version="1.1")
+    steps.say(
+        "\n  3. Third run: one app layer has a new version; only its changes are composed. One machine tries the image"
+    )
+    third = run("site", demo_editor_version="1.1", horizon_pools=horizon.entry(state="staged", canary=1))
     last_scripts = checks.check_published(third, simulator)
     checks.check_new_version(first, third)
+    new = third.task["vm"]["name"]
+    checks.check_pool(third.push, "Staged", pool("staged", third), old, {new: 1, old: horizon.MACHINES - 1})
     steps.say("\n  Verification: an independent reader opens the published disk")
     with steps.step("Compare its files with those of the layers"):
         disk = simulator.disks(third.task["vm"]["name"])[0]["path"]
         count = checks.check_disk(disk, work / "apps", _LAST_LAYERS, sample)
     steps.say(f"             {count} files have the expected content.")
+    steps.say("\n  4. The image is promoted to all machines, while a user works on one of them")
+    horizon.add_user(connection_server)
+    promoted = run("horizon")
+    checks.check_all_machines(promoted.push, pool("promoted", promoted), new)
+    steps.say("\n  5. Rollback: the pool returns to the image before")
+    returned = run("horizon", horizon_pools=horizon.entry(image="previous"))
+    checks.check_all_machines(returned.push, pool("rollback", returned), old)
+    checks.require(not connection_server.logoffs(), "A push logged a user off.")
     results = report.Results(
         work / "repository",
         (first, second, third),
         prepared,
         (first_scripts, last_scripts),
+        pools,
         _locations(first, third, work),
     )
     _show(report.build(_TITLE, _SUMMARY, results), steps)
