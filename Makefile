@@ -32,7 +32,7 @@ demo: demo-duration packages .venv/.ready $(COLLECTION) collections ## Publish a
 	@$(call within,.venv) python -m ansible_collections.strata.layering.tests.demo.run
 
 demo-duration:
-	@[[ -e .venv/.ready ]] && echo "The demo takes about two minutes." || echo "The first run takes about four minutes, later runs about two."
+	@[[ -e .venv/.ready ]] && echo "The demo takes about two and a half minutes." || echo "The first run takes about four minutes, later runs about two and a half."
 
 demo-stop: .venv/.ready $(COLLECTION) ## Stop the simulators that "make demo DEMO_KEEP=1" left running
 	@$(call within,.venv) python -m ansible_collections.strata.layering.tests.demo.lookaround

@@ -15,10 +15,10 @@ from ..support.simulator import Simulator
 POOL = "Office"
 MACHINES = 4
 _GOLDEN = "golden-desktop"
-#: Simulated seconds in a second: Horizon publishes an image in about two seconds.
-_SPEED = 30.0
+#: Simulated seconds in a second: Horizon publishes an image in about one second.
+_SPEED = 60.0
 #: The user works for this number of simulated seconds.
-_WORK = 180.0
+_WORK = 240.0
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ _LINKS = (
     ("Your first image", "README.md"),
     ("Configuration", "docs/configuration.md"),
     ("Publishing", "docs/publishing.md"),
+    ("Horizon", "docs/horizon.md"),
     ("Glossary", "docs/glossary.md"),
 )
 
