@@ -310,7 +310,7 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    from ..module_utils.operations.horizon_target_info import HorizonTargetInfoOptions, horizon_farm_info
+    from ..module_utils.operations.desktops.horizon_target_info import HorizonTargetInfoOptions, horizon_farm_info
 
     run(module, lambda: horizon_farm_info(HorizonTargetInfoOptions.from_params(module.params)))
 

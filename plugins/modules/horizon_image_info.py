@@ -193,7 +193,7 @@ def main() -> None:
         mutually_exclusive=[("vms", "template")],
         supports_check_mode=True,
     )
-    from ..module_utils.operations.horizon_image_info import HorizonImageInfoOptions, horizon_image_info
+    from ..module_utils.operations.desktops.horizon_image_info import HorizonImageInfoOptions, horizon_image_info
 
     run(module, lambda: horizon_image_info(HorizonImageInfoOptions.from_params(module.params)))
 

@@ -502,8 +502,8 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    from ..module_utils.operations.horizon_image_push import push_images
-    from ..module_utils.operations.horizon_push_options import HorizonImagePushOptions
+    from ..module_utils.operations.desktops.horizon_image_push import push_images
+    from ..module_utils.operations.desktops.horizon_push_options import HorizonImagePushOptions
 
     run_watched(
         module,

@@ -184,7 +184,7 @@ def publish(repository: str, name: str, connection: dict) -> dict:
 def preflight(repository: str, name: str, connection: dict) -> dict:
     """Run the checks of a publish; return the seconds of looking up the names, of all checks and of each check."""
     from ...plugins.module_utils.preflight.checks import CHECKS
-    from ...plugins.module_utils.publish.placement import resolve_placement
+    from ...plugins.module_utils.publish.machine.placement import resolve_placement
     from ...plugins.module_utils.publish.preflight import image_needs
     from ...plugins.module_utils.publish.preflight import preflight as run_preflight
     from ...plugins.module_utils.vsphere.session import Session

@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from ...plugins.module_utils.publish import vm_metadata
+from ...plugins.module_utils.publish.machine import vm_metadata
 from ...plugins.module_utils.vsphere.vm import VmFacts
 
 TEMPLATE = "office"

@@ -19,7 +19,7 @@ from ..repository.repository import Repository
 from .options import ConnectionOptions, RepositoryOptions
 
 if TYPE_CHECKING:
-    from ..publish.placement import Target
+    from ..publish.machine.placement import Target
     from ..vsphere.session import Session
 
 _REQUIRED = ("datacenter", "datastore", "vm_template")
@@ -96,8 +96,8 @@ def test_connector(session: Session, document: ConnectorDocument) -> tuple[Targe
         InvalidInput: as ``check_script``.
     """
     from ..preflight.checks import require_passed, run_checks
-    from ..publish.placement import resolve_placement
-    from ..publish.script_check import check_script
+    from ..publish.guest.script_check import check_script
+    from ..publish.machine.placement import resolve_placement
 
     if document.script:
         check_script(document.script)

@@ -16,9 +16,9 @@ from ..common.errors import InvalidInput, MissingLibrary, NotFound
 from ..common.outcome import Outcome
 from ..images.planning.plan import plan_template
 from ..layers.layer_version import check_kind, check_layer_name
-from ..publish.retention import RetentionRule
+from ..publish.retiring.retention import RetentionRule
 from ..repository.repository import Repository
-from .horizon_servers import RememberedUse
+from .desktops.horizon_servers import RememberedUse
 from .options import ConnectionOptions, RepositoryOptions
 from .plan_summary import summary_lines
 from .planner import Entry, ImagePlanner, Plan, PlanRequest

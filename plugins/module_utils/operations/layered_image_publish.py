@@ -19,10 +19,10 @@ from ..publish.cancel import cancel_publishing, require_known
 from ..publish.context import TIMEOUTS, PublishOptions
 from ..publish.publish_task import FAILED
 from ..publish.publisher import Published, Publisher
-from ..publish.removal import remove_images
-from ..publish.retention import RetentionRule
+from ..publish.retiring.removal import remove_images
+from ..publish.retiring.retention import RetentionRule
 from ..repository.repository import Repository
-from .horizon_servers import HorizonServers
+from .desktops.horizon_servers import HorizonServers
 from .options import ConnectionOptions, RepositoryOptions
 
 

@@ -16,9 +16,9 @@ from ..catalog.template_document import TemplateDocument
 from ..common.counting import counted
 from ..common.errors import StrataError
 from ..layers.layer_version import APP, OS, PLATFORM
-from ..publish import vm_metadata
 from ..publish.decision import Step
-from ..publish.machine_state import MachineState
+from ..publish.machine import vm_metadata
+from ..publish.machine.machine_state import MachineState
 from ..publish.publisher import Published
 
 #: Values of ``template_action`` and of the action of a connector.

@@ -22,12 +22,12 @@ from ..common.errors import Conflict, StrataError, composer_error
 from ..common.progress import silent
 from ..images.planning.plan import TemplatePlan, conflict_lines, plan_template
 from ..layers.layer_version import APP, OS, PLATFORM
-from ..publish import image_records
 from ..publish.context import PublishOptions
 from ..publish.decision import Step
+from ..publish.machine import image_records
+from ..publish.machine.vm_metadata import vcenter_record
 from ..publish.publisher import Published, Publisher
-from ..publish.retention import RetentionRule, plan_retention
-from ..publish.vm_metadata import vcenter_record
+from ..publish.retiring.retention import RetentionRule, plan_retention
 from ..repository.repository import Repository
 from ..vsphere.session import Session
 from .connector import connector_document, test_connector

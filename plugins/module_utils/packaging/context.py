@@ -15,8 +15,8 @@ from ..catalog.noise_profiles import has_noise_profile
 from ..catalog.packaging_record import PackagingRecord
 from ..common.progress import Progress
 from ..layers.layer_version import OS
-from ..publish.uploads import is_uploaded
-from ..publish.vm_metadata import KEY_STATE, POWERED_OFF
+from ..publish.machine.uploads import is_uploaded
+from ..publish.machine.vm_metadata import KEY_STATE, POWERED_OFF
 from ..repository.repository import Repository
 from ..vsphere.addresses import ADDRESS_PROPERTIES, reachable_address
 from ..vsphere.inventory.inventory import Inventory

@@ -20,12 +20,12 @@ from ..common.timestamps import now
 from ..layers.layer_version import APP, OS, LayerReference
 from ..preflight.checks import require_passed, run_checks
 from ..preflight.checks import warnings as preflight_warnings
-from ..publish.boot_controller import check_boot_controller
-from ..publish.machine_state import remove_machine
-from ..publish.placement import Target, check_firmware, resolve_placement
+from ..publish.machine.boot_controller import check_boot_controller
+from ..publish.machine.machine_state import remove_machine
+from ..publish.machine.placement import Target, check_firmware, resolve_placement
+from ..publish.machine.uploads import finish_upload
+from ..publish.machine.vm_metadata import KEY_STATE
 from ..publish.preflight import image_needs
-from ..publish.uploads import finish_upload
-from ..publish.vm_metadata import KEY_STATE
 from ..vsphere.addresses import ADDRESS_PROPERTIES, reachable_address
 from ..vsphere.properties import wait_for
 from ..vsphere.vm import VmFacts, read_facts

@@ -14,7 +14,7 @@ from ..catalog.packaging_record import ExportRecord, PackagingRecord
 from ..common.errors import Conflict, InternalError, InvalidInput, NotFound
 from ..common.outcome import Outcome
 from ..layers.layer_version import OS
-from ..publish.vm_metadata import POWERED_OFF
+from ..publish.machine.vm_metadata import POWERED_OFF
 from ..shares.open import open_share
 from ..shares.share import Share
 from ..vsphere import vm as machines

@@ -23,10 +23,10 @@ from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress
 from ..images.stored.thin_image import ThinImage
 from ..layers.layer_version import LayerReference
-from ..publish.image_records import read_machine
-from ..publish.placement import Target
-from ..publish.uploads import upload_record
-from ..publish.vm_metadata import KEY_STATE, machine_record, short_digest
+from ..publish.machine.image_records import read_machine
+from ..publish.machine.placement import Target
+from ..publish.machine.uploads import upload_record
+from ..publish.machine.vm_metadata import KEY_STATE, machine_record, short_digest
 from ..repository.repository import Repository
 from ..vsphere import vm as machines
 from ..vsphere.faults import explained

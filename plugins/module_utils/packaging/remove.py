@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 
 from ..common.errors import Conflict
 from ..common.outcome import Outcome
-from ..publish.clones import Clones
-from ..publish.machine_state import remove_machine
+from ..publish.machine.machine_state import remove_machine
+from ..publish.retiring.clones import Clones
 from ..shares.open import open_share
 from .context import PackagingContext
 from .decision import FINAL, Goal, Observation, PackagingState, Step, after, next_step

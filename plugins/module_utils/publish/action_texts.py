@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from ..catalog.resolved_template import ResolvedTemplate
 from ..repository.repository import Repository
 from ..vsphere.vm import VmFacts
-from . import guest_report, ownership
-from .guest_report import GuestReport
-from .machine_state import MachineState
-from .script_titles import is_activation, is_wait, script_names, script_title
-from .vm_metadata import KEY_IMAGE, KEY_STATE, KEY_TEMPLATE, STATE_COMPLETE, snapshot_name, vm_location
+from .guest import guest_report
+from .guest.guest_report import GuestReport
+from .guest.script_titles import is_activation, is_wait, script_names, script_title
+from .machine.machine_state import MachineState
+from .machine.vm_metadata import KEY_IMAGE, KEY_STATE, KEY_TEMPLATE, STATE_COMPLETE, snapshot_name, vm_location
+from .retiring import ownership
 
 _SCRIPTS = "C:\\Windows\\Setup\\scripts"
 

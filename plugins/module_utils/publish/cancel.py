@@ -15,12 +15,12 @@ from ..common.errors import Conflict, TimedOut
 from ..common.progress import Progress
 from ..repository.repository import Repository
 from ..vsphere.session import Session
-from . import image_records, machine_state
 from .cancellation import clear_cancel, request_cancel
 from .context import PublishOptions
+from .machine import image_records, machine_state
+from .machine.vm_metadata import vcenter_record
 from .publish_task import CANCELED, FAILED, NOT_STARTED, OPEN, PublishTask, is_in, tasks_of
 from .publisher import Published
-from .vm_metadata import vcenter_record
 
 _POLL_INTERVAL = 0.5
 

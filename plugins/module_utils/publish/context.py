@@ -16,7 +16,7 @@ from ..repository.repository import Repository
 from ..vsphere.session import Session
 from .cancellation import CancelWatch
 from .publish_task import PublishTask
-from .retention import RetentionRule
+from .retiring.retention import RetentionRule
 
 #: Seconds that a step may take unless the options give a different number.
 TIMEOUTS = {

@@ -15,8 +15,8 @@ import enum
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import guest_report
-from .machine_state import MachineState
+from .guest import guest_report
+from .machine.machine_state import MachineState
 
 
 class Step(enum.Enum):

@@ -15,16 +15,18 @@ from ..common.timestamps import now
 from ..vsphere.inventory.inventory import Inventory
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
-from . import action_texts, guest_wait, image_records, machine_state, steps, vm_metadata
-from .boot_controller import check_boot_controller
+from . import action_texts, steps
 from .context import ActionRequired, PublishContext
 from .decision import Step
-from .horizon_check import check_horizon, require_horizon, reservations
-from .machine_state import MachineState
-from .placement import Target
+from .guest import guest_wait
+from .machine import image_records, machine_state, vm_metadata
+from .machine.boot_controller import check_boot_controller
+from .machine.horizon_check import check_horizon, require_horizon, reservations
+from .machine.machine_state import MachineState
+from .machine.placement import Target
 from .publish_task import PublishTask
 from .publish_view import PublishView, Situation
-from .retention import plan_retention
+from .retiring.retention import plan_retention
 
 
 class Execution:

@@ -16,8 +16,8 @@ from ..preflight.checks import run_checks
 from ..preflight.subject import ImageNeeds
 from ..repository.repository import Repository
 from ..vsphere.session import Session
-from .boot_controller import boot_drivers
-from .placement import Target
+from .machine.boot_controller import boot_drivers
+from .machine.placement import Target
 
 
 def preflight(

@@ -18,15 +18,17 @@ from ..vsphere.inventory.inventory import Inventory
 from ..vsphere.properties import collect
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
-from . import guest_report, image_records, machine_state, ownership, vm_metadata
 from .decision import Observation
-from .machine_state import MachineState
-from .placement import Target, check_firmware, resolve_placement
+from .guest import guest_report
+from .guest.script_check import check_script
+from .machine import image_records, machine_state, vm_metadata
+from .machine.machine_state import MachineState
+from .machine.placement import Target, check_firmware, resolve_placement
+from .machine.uploads import is_uploaded
+from .machine.vm_metadata import vcenter_record
 from .publish_task import COMPLETE, FAILED, NOT_STARTED, OPEN, tasks_of
-from .retention import RetentionPlan, RetentionRule, plan_retention, released_text
-from .script_check import check_script
-from .uploads import is_uploaded
-from .vm_metadata import vcenter_record
+from .retiring import ownership
+from .retiring.retention import RetentionPlan, RetentionRule, plan_retention, released_text
 
 
 @dataclass(frozen=True)

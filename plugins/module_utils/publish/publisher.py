@@ -21,17 +21,19 @@ from ..repository.repository import Repository
 from ..vsphere.faults import is_transient
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts
-from . import action_texts, guest_wait, machine_state, vm_metadata
+from . import action_texts
 from .cancellation import Canceled, CancelWatch, clear_cancel
 from .context import ActionRequired, PublishContext, PublishOptions
 from .decision import FINAL, Observation, Step, after, next_step, remaining_steps
-from .horizon_check import check_horizon, require_horizon, reservations
-from .image_records import find_recorded
-from .machine_state import MachineState
+from .guest import guest_wait
+from .machine import machine_state, vm_metadata
+from .machine.horizon_check import check_horizon, require_horizon, reservations
+from .machine.image_records import find_recorded
+from .machine.machine_state import MachineState
+from .machine.vm_metadata import describe_image, machine_record
 from .preflight import preflight
 from .publish_task import ACTION_REQUIRED, COMPLETE, PublishTask, not_started
 from .publish_view import PublishView, Situation, with_unfinished
-from .vm_metadata import describe_image, machine_record
 
 #: Seconds.
 _LOCK_TIMEOUT = 0.3

@@ -22,15 +22,16 @@ from ..vsphere.hardware.hardware_compare import hardware_warnings
 from ..vsphere.transfer.deploy import Uploaded, create_by_import
 from ..vsphere.transfer.import_specification import DeployRequest
 from ..vsphere.vm import VmFacts, read_facts
-from . import guest_report, image_records, uploads, vm_metadata
-from .connector_script import run_script
 from .context import PublishContext
-from .horizon_check import check_horizon, require_horizon, reservations
-from .placement import Target, resolve_placement
+from .guest import guest_report
+from .guest.connector_script import run_script
+from .machine import image_records, uploads, vm_metadata
+from .machine.horizon_check import check_horizon, require_horizon, reservations
+from .machine.placement import Target, resolve_placement
+from .machine.uploads import upload_record
+from .machine.vm_metadata import KEY_STATE, STATE_COMPLETE, STATE_READY
 from .preflight import preflight
-from .retention import RetentionPlan, retire
-from .uploads import upload_record
-from .vm_metadata import KEY_STATE, STATE_COMPLETE, STATE_READY
+from .retiring.retention import RetentionPlan, retire
 
 #: Findings that a warning lists by name.
 _LISTED_FILES = 5

@@ -17,7 +17,7 @@ from typing import Any
 from ..common.collection_version import VERSION
 from ..common.errors import StrataError
 from ..common.optional_imports import pyvmomi
-from ..publish.placement import Target
+from ..publish.machine.placement import Target
 from ..vsphere.hardware.hardware import Hardware
 from ..vsphere.inventory.names import plain_name
 from ..vsphere.properties import collect, collect_below, read

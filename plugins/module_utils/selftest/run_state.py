@@ -14,7 +14,7 @@ from ..catalog.connector_document import ConnectorDocument
 from ..common.errors import InternalError, TimedOut
 from ..common.findings import FAIL, PASS, WARN
 from ..common.progress import Progress, silent
-from ..publish.placement import Target
+from ..publish.machine.placement import Target
 from ..vsphere.inventory.inventory import Placement
 from ..vsphere.session import Session
 from ..vsphere.vm import Snapshot

@@ -22,7 +22,7 @@ from ..disk.grain_compare import differing_grains
 from ..disk.grains import grain_total
 from ..disk.vmdk_reader import StreamOptimizedDisk
 from ..preflight.checks import require_passed, run_checks
-from ..publish.placement import resolve_placement
+from ..publish.machine.placement import resolve_placement
 from ..vsphere import vm as machines
 from ..vsphere.hardware.hardware import Hardware
 from ..vsphere.inventory.inventory import Inventory

@@ -18,7 +18,7 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from ansible_collections.strata.layering.plugins.module_utils.horizon.pushing.push_results import PushTools
-from ansible_collections.strata.layering.plugins.module_utils.operations import horizon_image_push
+from ansible_collections.strata.layering.plugins.module_utils.operations.desktops import horizon_image_push
 from ansible_collections.strata.layering.tests.simulator_horizon.contract import VERSIONS
 from ansible_collections.strata.layering.tests.support.horizon_fixtures import check_contract
 from ansible_collections.strata.layering.tests.support.horizon_simulator import HorizonSimulator

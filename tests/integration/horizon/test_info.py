@@ -16,7 +16,7 @@ from ansible_collections.strata.layering.plugins.module_utils.catalog.vsphere_re
     MachineRecord,
     VCenterRecord,
 )
-from ansible_collections.strata.layering.plugins.module_utils.publish import image_records
+from ansible_collections.strata.layering.plugins.module_utils.publish.machine import image_records
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.support import horizon_fixtures
 from ansible_collections.strata.layering.tests.support.horizon_simulator import HorizonSimulator

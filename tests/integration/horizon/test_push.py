@@ -14,8 +14,8 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from ansible_collections.strata.layering.plugins.module_utils.common.module_runner import UNCHECKED_HORIZON
-from ansible_collections.strata.layering.plugins.module_utils.operations.horizon_image_push import push_images
-from ansible_collections.strata.layering.plugins.module_utils.operations.horizon_push_options import (
+from ansible_collections.strata.layering.plugins.module_utils.operations.desktops.horizon_image_push import push_images
+from ansible_collections.strata.layering.plugins.module_utils.operations.desktops.horizon_push_options import (
     HorizonImagePushOptions,
 )
 from ansible_collections.strata.layering.tests.support.horizon_fixtures import check_contract

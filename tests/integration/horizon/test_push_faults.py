@@ -20,8 +20,8 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
 from ansible_collections.strata.layering.plugins.module_utils.horizon.rest.connection import Patience
-from ansible_collections.strata.layering.plugins.module_utils.operations.horizon_image_push import push_images
-from ansible_collections.strata.layering.plugins.module_utils.operations.horizon_push_options import (
+from ansible_collections.strata.layering.plugins.module_utils.operations.desktops.horizon_image_push import push_images
+from ansible_collections.strata.layering.plugins.module_utils.operations.desktops.horizon_push_options import (
     HorizonImagePushOptions,
 )
 from ansible_collections.strata.layering.tests.integration.faults.composer import (

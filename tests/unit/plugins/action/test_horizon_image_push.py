@@ -10,7 +10,9 @@ import yaml
 
 from ansible_collections.strata.layering.plugins.action.horizon_image_push import ActionModule
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.strata.layering.plugins.module_utils.operations.horizon_push_options import parse_start_time
+from ansible_collections.strata.layering.plugins.module_utils.operations.desktops.horizon_push_options import (
+    parse_start_time,
+)
 from ansible_collections.strata.layering.plugins.plugin_utils.progress_action import ProgressAction
 
 _EVENING = 1796158800000

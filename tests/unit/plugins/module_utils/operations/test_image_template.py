@@ -33,7 +33,7 @@ from ansible_collections.strata.layering.plugins.module_utils.operations.image_t
     ensure_image_template,
 )
 from ansible_collections.strata.layering.plugins.module_utils.operations.options import RepositoryOptions
-from ansible_collections.strata.layering.plugins.module_utils.publish import image_records
+from ansible_collections.strata.layering.plugins.module_utils.publish.machine import image_records
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.support.expectations import raises
 from ansible_collections.strata.layering.tests.support.layer_documents import os_entry, software_entry

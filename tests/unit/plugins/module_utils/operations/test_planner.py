@@ -35,7 +35,7 @@ from ansible_collections.strata.layering.plugins.module_utils.operations.planner
     Plan,
     PlanRequest,
 )
-from ansible_collections.strata.layering.plugins.module_utils.publish.vm_metadata import template_layers
+from ansible_collections.strata.layering.plugins.module_utils.publish.machine.vm_metadata import template_layers
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.support.layer_documents import os_entry, software_entry
 

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog.connector_document import ConnectorDocument
 from ansible_collections.strata.layering.plugins.module_utils.preflight.subject import BootDrivers, ImageNeeds
-from ansible_collections.strata.layering.plugins.module_utils.publish.placement import resolve_placement
+from ansible_collections.strata.layering.plugins.module_utils.publish.machine.placement import resolve_placement
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Patience, Session
 from ansible_collections.strata.layering.tests.support import simulator_fixtures
 

@@ -19,14 +19,14 @@ from ansible_collections.strata.layering.plugins.module_utils.publish.decision i
     next_step,
     remaining_steps,
 )
-from ansible_collections.strata.layering.plugins.module_utils.publish.guest_report import (
+from ansible_collections.strata.layering.plugins.module_utils.publish.guest.guest_report import (
     AUTOMATIC,
     FAILED,
     FINISHED,
     MANUAL,
     RUNNING,
 )
-from ansible_collections.strata.layering.plugins.module_utils.publish.machine_state import MachineState
+from ansible_collections.strata.layering.plugins.module_utils.publish.machine.machine_state import MachineState
 
 REPORTS = (None, RUNNING, FAILED, FINISHED)
 #: The next step by VM state, publish mode and the guest's report.

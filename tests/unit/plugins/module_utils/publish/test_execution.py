@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.publish import machine_state
 from ansible_collections.strata.layering.plugins.module_utils.publish.decision import Observation, Step
 from ansible_collections.strata.layering.plugins.module_utils.publish.execution import Execution
-from ansible_collections.strata.layering.plugins.module_utils.publish.machine_state import MachineState
+from ansible_collections.strata.layering.plugins.module_utils.publish.machine import machine_state
+from ansible_collections.strata.layering.plugins.module_utils.publish.machine.machine_state import MachineState
 from ansible_collections.strata.layering.plugins.module_utils.publish.publish_view import Situation
 
 FACTS = SimpleNamespace(name="office-1", moid="vm-1", instance_uuid="uuid-1", path="/DC/vm/office-1", datacenter="DC")
