@@ -44,7 +44,8 @@ class Settings:
                 raise ControlError(f"There is no setting {name!r}.")
             if types[name] is float and isinstance(value, int) and not isinstance(value, bool):
                 value = float(value)
-            if type(value) is not types[name]:
+            # A boolean is also an int for isinstance.
+            if not isinstance(value, types[name]) or isinstance(value, bool) is not (types[name] is bool):
                 raise ControlError(f"The setting {name} must be of type {types[name].__name__}, not {value!r}.")
             setattr(self, name, value)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -78,6 +78,10 @@ def machine(name: str, image: ImageRef = OLD, **values: Any) -> Machine:
     return Machine(id=f"id-{name}", name=name, state="AVAILABLE", image=image, **values)
 
 
+def _raise(error: Exception) -> NoReturn:
+    raise error
+
+
 class FakePools:
     """A pool whose states follow a script: each observation takes the next, and each accepted request replaces the rest."""
 
@@ -106,9 +110,9 @@ class FakePools:
 
     def read(self, target_id: str) -> Target:
         self.log.append("read")
-        error = self.read_errors.pop(0) if self.read_errors else None
+        error: Exception | None = self.read_errors.pop(0) if self.read_errors else None
         if error:
-            raise error
+            _raise(error)
         return self._next(self.states)
 
     def _accept(self, action: Action) -> None:
@@ -117,7 +121,7 @@ class FakePools:
             self.log.append(action)
             self.states = list(self.after.get(action, self.states))
         if error:
-            raise error
+            _raise(error)
 
     def request_body(self, target: Target, request: PushRequest) -> dict[str, Any]:
         return {"parent_vm_id": request.image.vm}
