@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 POOL, FARM = "pool", "farm"
@@ -132,6 +132,16 @@ class Target:
     def label(self) -> str:
         """The pool or farm in a sentence."""
         return f"{self.kind} {self.name}"
+
+
+def is_same_state(target: Target, before: Target) -> bool:
+    """Return whether a pool or farm is as it was before, apart from a progress and from fields that no decision depends on."""
+    return _state_of(target) == _state_of(before)
+
+
+def _state_of(target: Target) -> Target:
+    pending = target.pending and replace(target.pending, progress=None)
+    return replace(target, display_name="", pending=pending, error=None, raw={})
 
 
 @dataclass(frozen=True)

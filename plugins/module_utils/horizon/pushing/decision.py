@@ -123,8 +123,8 @@ class Observation:
     """The observed state. ``now`` is the time of the Connection Server in milliseconds.
 
     ``machines_without_image`` are the IDs of the machines that staging wants and that have neither the image nor a pending change to it.
-    ``halted``: Horizon stopped an earlier push of the image when a machine failed, and can resume it; ``forced``: that push logs
-    users off. ``connected`` is the number of connected sessions on the machines that the request would concern.
+    ``halted``: Horizon stopped an earlier push of the image when a machine failed, and can resume it. ``forced``: that push, or the
+    push that staged the image, logs users off. ``connected`` is the number of connected sessions on the machines that the request would concern.
     """
 
     target: Target
@@ -300,7 +300,8 @@ def _promote(observation: Observation, wish: Wish, pending: PendingImage) -> Dec
 
 def _keep_policy(observation: Observation, wish: Wish, pending: PendingImage, action: Action) -> Decision:
     """Return a request that keeps the logoff policy of the pending image, unless that would log off users against the wish."""
-    if pending.settings.logoff_policy == FORCE_LOGOFF != wish.logoff_policy:
+    forced = observation.forced or pending.settings.logoff_policy == FORCE_LOGOFF
+    if forced and wish.logoff_policy != FORCE_LOGOFF:
         return _replace(observation, wish, pending, Reason.OTHER_LOGOFF_POLICY)
     return Decision(action)
 
@@ -331,12 +332,17 @@ def _gate(observation: Observation, wish: Wish, decision: Decision) -> Decision:
     if refusal is not None:
         return Decision(Action.REFUSE, refusal)
     if decision.action not in _REMAKES_MACHINES:
-        return decision
+        return decision if decision.action is not Action.RESCHEDULE else _limit_sessions(observation, wish, decision)
     if target.provisioning is False:
         # Horizon has no request that enables the provisioning of a farm alone.
         if wish.enable_provisioning and target.kind != FARM:
             return Decision(Action.ENABLE_PROVISIONING)
         return Decision(Action.ASK, Reason.PROVISIONING_DISABLED)
+    return _limit_sessions(observation, wish, decision)
+
+
+def _limit_sessions(observation: Observation, wish: Wish, decision: Decision) -> Decision:
+    """Return the decision, or why it must not log off the users who are connected."""
     if (
         wish.max_sessions is not None
         and wish.logoff_policy == FORCE_LOGOFF

@@ -17,7 +17,11 @@ _NAMED = 5
 
 def time_text(milliseconds: int) -> str:
     """Return a time of Horizon in RFC 3339 form, in UTC."""
-    moment = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
+    try:
+        moment = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
+    except (ValueError, OverflowError, OSError):
+        # A Connection Server may send any number.
+        return f"{milliseconds} ms after 1970"
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 

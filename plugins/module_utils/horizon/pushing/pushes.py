@@ -10,11 +10,11 @@ that Horizon did not execute it.
 
 from __future__ import annotations
 
-from ...common.errors import StrataError, TimedOut
+from ...common.errors import Corrupt, StrataError, TimedOut
 from ..inventory.machines import MachineCounts
-from ..model import PendingState, Target
+from ..model import PendingState, Target, is_same_state
 from ..rest.client import AnswerLost
-from .decision import Action, Decision, DesiredState, Observation, Reason, decide, starts_later
+from .decision import REQUESTS, Action, Decision, DesiredState, Observation, Reason, decide, starts_later
 from .observer import PushObserver
 from .push_requests import body_of, send
 from .push_results import (
@@ -60,6 +60,8 @@ _TRANSIENT = frozenset(
         "horizon.unavailable",
     )
 )
+#: Requests that give the image to machines.
+_PUSHED = frozenset((Action.PUSH, Action.STAGE, Action.PROMOTE))
 #: Seconds between a lost answer and the observation that shows whether Horizon executed the request.
 _CONFIRM = 5.0
 #: While the machines change, one observation in this number is of the pool: a different image may become its current one.
@@ -118,6 +120,9 @@ class TargetPush:
     def _advance(self) -> None:
         observation = self._observe()
         decision = decide(observation, self._goal.wish)
+        if decision.action in REQUESTS and not self._observer.confirm():
+            self.due = self._tools.clock()
+            return
         self.result.reason = decision.reason
         if self._is_momentary(decision):
             self._later()
@@ -164,6 +169,7 @@ class TargetPush:
     def _request(self, decision: Decision, observation: Observation) -> None:
         action, target = decision.action, observation.target
         if self._was_undone(decision):
+            self.result.reason = None
             self._end(ACTION_REQUIRED, undone_text(target))
             return
         machine_ids = self._machine_ids(action, observation)
@@ -204,11 +210,17 @@ class TargetPush:
         return self._observer.chosen_ids
 
     def _was_undone(self, decision: Decision) -> bool:
-        """Return whether someone undid this run's request: two that undo each other's pushes would never end."""
-        sent = self.result.requests
-        if decision.action is Action.CANCEL:
-            return Action.CANCEL in sent
-        again = decision.action in (Action.PUSH, Action.STAGE) and decision.action in sent
+        """Return whether an administrator or a different run has undone what this run reached or requested.
+
+        It must not be requested again: two runs, or a run and an administrator, would undo each other's pushes without end.
+        """
+        action, sent = decision.action, self.result.requests
+        if action is Action.CANCEL:
+            pushed = not _PUSHED.isdisjoint(sent) or self._image_done
+            return pushed or Action.CANCEL in sent
+        if self._image_done:
+            return action in _PUSHED
+        again = action in (Action.PUSH, Action.STAGE) and action in sent
         return again and decision.reason is not Reason.AFTER_FAILURE and sent[-1] is not Action.CANCEL
 
     def _is_repetition(self, decision: Decision) -> bool:
@@ -216,7 +228,7 @@ class TargetPush:
         if self._accepted is None:
             return False
         action, before = self._accepted
-        if action is decision.action and self.result.target == before:
+        if action is decision.action and not _has_effect(action, self.result.target, before):
             return True
         self._accepted = None
         return False
@@ -244,7 +256,8 @@ class TargetPush:
     def _after_request_error(self, action: Action, error: StrataError) -> None:
         """Decide again if the state may have changed, or the request may be repeated; otherwise fail."""
         confirm = self._tools.clock() + min(_CONFIRM, self._options.interval)
-        if isinstance(error, AnswerLost):
+        if isinstance(error, (AnswerLost, Corrupt)):
+            # Horizon may have executed a request whose answer cannot be read, too.
             self._lost = (action, self.result.target, error)
             self.due = confirm
         elif error.code in _REFUSED and self._refused is not action:
@@ -263,7 +276,7 @@ class TargetPush:
         If the decision is the same for the same state, Horizon did not execute the request, and it counts as a failure.
         """
         self._lost = None
-        if decision.action is action and self.result.target == before:
+        if decision.action is action and not _has_effect(action, self.result.target, before):
             if self._request_failures >= self._options.retries:
                 self._fail(error)
                 return False
@@ -410,3 +423,11 @@ class TargetPush:
 
 def _of_machines(counts: MachineCounts | None) -> str:
     return "" if counts is None else f" {counts.on_image} of {counts.total} machines have it."
+
+
+def _has_effect(action: Action, target: Target, before: Target) -> bool:
+    """Return whether a pool differs from what it was before a request for which the decision is still the same."""
+    if action is Action.CANCEL and target.pending is not None and before.pending is not None:
+        # The push that is to be canceled continues until Horizon has begun to cancel it.
+        return (target.pending.image, target.pending.settings) != (before.pending.image, before.pending.settings)
+    return not is_same_state(target, before)

@@ -448,3 +448,16 @@ def test_decision_is_unchanged_where_the_image_is_current_and_nothing_is_pending
         ),
     )
     assert decide(settled, wish) == nothing
+
+
+def test_forced_push_is_not_rescheduled_while_too_many_users_are_connected():
+    fields = {
+        "operation": Operation.PUSH,
+        "pending": pending(PendingState.READY, start=LATER, logoff_policy=FORCE_LOGOFF),
+    }
+    seen = Observation(target=target(**fields), now=NOW, connected=3)
+    wish = Wish(
+        state=DesiredState.PRESENT, image=IMAGE, start_time=NOW + 5000, logoff_policy=FORCE_LOGOFF, max_sessions=2
+    )
+    assert decide(seen, wish) == ask(Reason.TOO_MANY_SESSIONS)
+    assert decide(dataclasses.replace(seen, connected=2), wish) == Decision(Action.RESCHEDULE)

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Unavailable
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Corrupt, Unavailable
 from ansible_collections.strata.layering.plugins.module_utils.horizon.model import (
     FORCE_LOGOFF,
     POOL,
@@ -168,6 +168,10 @@ class Accepted(AnswerLost):
     """Horizon executed the request, and its answer was lost."""
 
 
+class AcceptedUnreadable(Corrupt, Accepted):
+    """Horizon executed the request, and its answer cannot be read."""
+
+
 class Clock:
     """A clock that only sleeping moves."""
 
@@ -185,6 +189,10 @@ class Clock:
 
 def lost() -> AnswerLost:
     return AnswerLost("The answer was lost.")
+
+
+def unreadable() -> Corrupt:
+    return Corrupt("The answer is not a list.", code="horizon.answer")
 
 
 def refused() -> Conflict:
@@ -254,7 +262,8 @@ def test_pool_costs_one_read_in_each_interval():
     pools = FakePools(IDLE, after={Action.PUSH: [PUBLISHING] * 10 + [CURRENT]})
     clock = Clock()
     push(pools, clock=clock)
-    assert pools.log.count("read") == 1 + 11 and clock.sleeps == [INTERVAL] * 10
+    # The pool is found, read again before the request, and then read in each interval.
+    assert pools.log.count("read") == 2 + 11 and clock.sleeps == [INTERVAL] * 10
 
 
 def test_lost_answer_of_an_accepted_push_is_not_repeated():
@@ -614,3 +623,84 @@ def test_all_pushes_start_before_the_first_wait_and_a_failure_does_not_stop_the_
     assert [result.status for result in results] == ["Complete", "Failed", "Complete", "Complete"]
     assert starts == [0, 0, 0]
     assert results[1].error is not None and results[1].error.code == "horizon.target_disabled"
+
+
+# -- changes by an administrator, or by a different run
+
+
+THEIRS = scheduled(PendingState.PUBLISHING, OTHER)
+
+
+def test_pool_that_changed_after_it_was_found_is_decided_again():
+    pools = FakePools(IDLE, THEIRS)
+    result = push(pools)
+    assert (result.status, result.reason, pools.accepted) == ("ActionRequired", Reason.OTHER_PENDING, [])
+
+
+def test_push_that_replaces_this_runs_push_is_not_replaced_in_turn():
+    pools = FakePools(IDLE, after={Action.PUSH: [PUBLISHING, THEIRS], Action.CANCEL: [IDLE]})
+    result = push(pools, replace=True)
+    assert (result.status, pools.accepted) == ("ActionRequired", [Action.PUSH])
+
+
+def test_push_that_follows_a_canceled_push_is_not_canceled():
+    pools = FakePools(PUBLISHING, after={Action.CANCEL: [THEIRS], Action.PUSH: COURSE})
+    assert push(pools, DesiredState.CANCELED, image=None).status == "ActionRequired"
+    assert pools.accepted == [Action.CANCEL]
+
+
+@pytest.mark.parametrize("theirs", [THEIRS, dataclasses.replace(IDLE, current=OTHER)])
+def test_image_that_an_administrator_pushes_while_machines_are_awaited_is_not_replaced(theirs):
+    pools = FakePools(CURRENT, theirs, after={Action.CANCEL: [IDLE], Action.PUSH: COURSE})
+    result = push(pools, options=PushOptions(for_machines=True, interval=INTERVAL), replace=True)
+    assert (result.status, pools.accepted) == ("ActionRequired", [])
+
+
+def test_accepted_cancel_is_not_repeated_while_the_push_continues():
+    course = [scheduled(PendingState.PUBLISHING, progress=number) for number in range(41, 44)]
+    pools = FakePools(scheduled(PendingState.PENDING_PUBLISH), after={Action.CANCEL: [*course, IDLE]})
+    result = push(pools, DesiredState.CANCELED)
+    assert (result.status, pools.accepted) == ("Canceled", [Action.CANCEL])
+
+
+def test_lost_cancel_is_repeated_although_the_push_continued():
+    pools = FakePools(
+        PUBLISHING, PUBLISHING, scheduled(PendingState.PUBLISHING, progress=70), after={Action.CANCEL: [IDLE]}
+    )
+    pools.errors = [lost()]
+    result = push(pools, DesiredState.CANCELED)
+    assert (result.status, result.requests) == ("Canceled", [Action.CANCEL])
+
+
+def test_field_that_no_decision_depends_on_does_not_look_like_a_canceled_push():
+    noise = dataclasses.replace(IDLE, raw={"last_provisioning_error_time": 5}, error="An old error.")
+    pools = FakePools(IDLE, after={Action.PUSH: [noise, *COURSE]})
+    assert push(pools).status == "Complete"
+    pools = FakePools(IDLE, IDLE, noise, after={Action.PUSH: COURSE})
+    pools.errors = [lost()]
+    result = push(pools)
+    assert (result.status, result.requests) == ("Complete", [Action.PUSH])
+
+
+def test_answer_that_cannot_be_read_is_treated_like_a_lost_answer():
+    pools = FakePools(IDLE, after={Action.PUSH: COURSE})
+    pools.errors = [AcceptedUnreadable("The answer is not a list.", code="horizon.answer")]
+    result = push(pools)
+    assert (result.status, result.changed, pools.accepted) == ("Complete", True, [Action.PUSH])
+    pools = FakePools(IDLE)
+    pools.errors = [unreadable() for attempt in range(20)]
+    result = push(pools)
+    assert result.error is not None and (result.error.code, len(pools.requests)) == ("horizon.answer", 3)
+
+
+@pytest.mark.parametrize("state", [DesiredState.PRESENT, DesiredState.STAGED])
+def test_machines_show_that_an_image_was_staged_with_a_forced_logoff(state):
+    pools = FakePools(HELD)
+    pools.counts = [[machine("m1", pending=IMAGE, logoff_policy=FORCE_LOGOFF), machine("m2")]]
+    result = push(pools, state, canary=2)
+    assert (result.status, result.reason, pools.accepted) == ("ActionRequired", Reason.OTHER_LOGOFF_POLICY, [])
+
+
+def test_start_time_of_any_size_is_described():
+    huge = scheduled(PendingState.READY, start=2**62)
+    assert str(2**62) in push(FakePools(huge)).description
