@@ -190,6 +190,16 @@ def test_pool_with_two_entries_is_refused(site, play):
     assert site.horizon.journal() == []
 
 
+def test_check_without_a_connection_shows_that_nothing_was_compared(tmp_path, monkeypatch):
+    monkeypatch.delenv("HORIZON_HOST", raising=False)
+    plays = [{"name": "Push", "ansible.builtin.import_playbook": "strata.layering.horizon"}]
+    variables = {"layering_repository": str(tmp_path), "horizon_pools": [{"name": "sales", "template": "office"}]}
+    run = run_plays(tmp_path, plays, variables, "--check")
+    assert run.code == 0, run.output
+    assert "Not compared with Horizon" in run.output
+    assert run_plays(tmp_path, plays, variables).code != 0
+
+
 def test_playbook_without_pools_does_not_connect(tmp_path):
     plays = [{"name": "Push", "ansible.builtin.import_playbook": "strata.layering.horizon"}]
     run = run_plays(tmp_path, plays, {"layering_horizon_hostname": "absent.example.com", "horizon_pools": []})
