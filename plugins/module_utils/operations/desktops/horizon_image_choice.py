@@ -268,7 +268,9 @@ class Images:
                 snapshot = self._base.snapshot(vcenter.id, vm, record.snapshot_moid or record.snapshot, timeout=timeout)
             except NotFound:
                 continue
-            return ChosenImage(vcenter, vm, snapshot, record)
+            if vm.id == record.vm.moid and record.snapshot_moid in (None, snapshot.id):
+                # A different VM or snapshot can have a managed object ID as its name.
+                return ChosenImage(vcenter, vm, snapshot, record)
         return None
 
     def describe_chosen(self, image: ChosenImage) -> dict[str, Any]:

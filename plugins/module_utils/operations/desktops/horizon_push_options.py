@@ -19,6 +19,7 @@ from ..options import RepositoryOptions
 from .horizon_image_choice import ImageChoice
 from .horizon_options import HorizonOptions
 
+_DAY = datetime.timedelta(days=1)
 _MINIMA = {
     "canary": 0,
     "max_sessions": 0,
@@ -166,7 +167,11 @@ def parse_start_time(text: str) -> int:
         raise _not_a_time(text, "it is not a time in ISO 8601 format") from None
     if moment.tzinfo is None:
         raise _not_a_time(text, "it has no offset from UTC")
-    return round(moment.timestamp() * 1000)
+    try:
+        # Horizon's time is shown in UTC, and retention waits some time after it.
+        return round((moment.astimezone(datetime.UTC) + _DAY - _DAY).timestamp() * 1000)
+    except OverflowError:
+        raise _not_a_time(text, "it is too far in the past or future") from None
 
 
 def _not_a_time(text: str, cause: str) -> InvalidInput:

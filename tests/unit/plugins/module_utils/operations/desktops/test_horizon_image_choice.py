@@ -160,6 +160,19 @@ def test_recorded_id_of_the_snapshot_is_preferred_to_its_name(repository):
     assert choose(repository, images, _Listed({"vc-1": [3]})).ref == ImageRef("vm-3", "snapshot-3")
 
 
+def test_vm_with_the_id_of_a_removed_image_as_its_name_is_not_the_image(repository):
+    class Listed(_Listed):
+        def vms(self, vcenter_id: str) -> tuple[BaseVm, ...]:
+            return (BaseVm("vm-77", "vm-3", "/DC/vm/vm-3", "dc", ()),)
+
+        def snapshots(self, vcenter_id: str, vm_id: str) -> tuple[Snapshot, ...]:
+            return (Snapshot("snapshot-9", "strata-3", "/strata-3", 0, ()),)
+
+    with pytest.raises(NotFound) as raised:
+        choose(repository, [record(3, snapshot_moid=None)], Listed({"vc-1": [3]}))
+    assert raised.value.code == "operations.push_image_removed"
+
+
 def test_only_images_of_the_vcenter_of_the_pool_count(repository):
     base = _Listed({"vc-1": [1, 2], "vc-2": [1, 2]}, (_BERLIN, _MUNICH))
     images = [record(2, _MUNICH), record(1)]

@@ -139,3 +139,10 @@ def test_image_of_a_template_is_read(image):
 )
 def test_start_time_is_in_milliseconds(text, expected):
     assert parse_start_time(text) == expected
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z"])
+def test_start_time_that_no_calendar_has_in_utc_is_refused(text):
+    with pytest.raises(InvalidInput) as raised:
+        parse_start_time(text)
+    assert raised.value.code == "operations.push_start_time"
