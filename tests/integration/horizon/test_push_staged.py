@@ -94,3 +94,18 @@ def test_push_to_a_farm_is_canceled_unless_the_image_is_published(site, seconds,
     result = run(MODULE, **options, state="canceled")
     assert (result["tasks"][0]["status"], result["changed"]) == (status, status == "Canceled")
     assert site.vm_of("farms", "apps") == "office-1"
+
+
+@pytest.mark.parametrize("kind", ["pools", "farms"])
+def test_image_that_was_staged_with_a_forced_logoff_is_not_promoted_without(site, kind):
+    """Horizon does not report the logoff policy of a staged image: the audit history has it."""
+    if kind == "pools":
+        site.add_pool("desks")
+    else:
+        site.horizon.add_farm("desks", "office-1", "strata")
+    site.push(**{kind: ["desks"]}, state="staged", logoff_policy="force_logoff")
+    site.horizon.clear_journal()
+    for state in ({}, {"state": "staged", "canary": 1}):
+        found = site.push(**{kind: ["desks"]}, **state)
+        assert (found["status"], found["changed"], site.requests()) == ("ActionRequired", False, [])
+    assert site.push(**{kind: ["desks"]}, logoff_policy="force_logoff")["status"] == "Complete"

@@ -55,7 +55,8 @@ class PushObserver:
             same_datacenter=goal.same_datacenter,
             machines_without_image=missing,
             halted=bool(halted),
-            forced=any(machine.logoff_policy == FORCE_LOGOFF for machine in concerned),
+            forced=(staged and goal.staged_with_force)
+            or any(machine.logoff_policy == FORCE_LOGOFF for machine in concerned),
             connected=connected,
         )
 
@@ -96,7 +97,7 @@ class PushObserver:
         return [] if image is None else [machine for machine in machines if is_halted(machine, image)]
 
     def _is_policy_hidden(self, target: Target) -> bool:
-        """Return whether the logoff policy of a staged image matters, and only its machines may show it.
+        """Return whether the logoff policy of a staged image matters: only its machines may show it.
 
         Horizon reports the settings of a push until the image is published.
         """

@@ -51,7 +51,8 @@ class PushGoal:
     """The desired state of one pool or farm.
 
     ``target`` is the pool or farm as it was found. ``image_text`` names the image at the beginning of a sentence.
-    A staged image is applied to the ``machines`` with these names, or to ``canary`` machines.
+    A staged image is applied to the ``machines`` with these names, or to ``canary`` machines. ``staged_with_force``: the image that was
+    staged when the pool was found is known to log users off; Horizon does not report the policy of a staged image.
     """
 
     api: TargetApi
@@ -61,6 +62,7 @@ class PushGoal:
     same_datacenter: bool = True
     machines: tuple[str, ...] | None = None
     canary: int = 0
+    staged_with_force: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ...horizon.inventory.base_images import BaseImages
 from ...horizon.inventory.farms import Farms
 from ...horizon.inventory.pools import Pools
 from ...horizon.inventory.targets import TargetApi
-from ...horizon.model import FARM, Target
+from ...horizon.model import FARM, FORCE_LOGOFF, ImageRef, PendingState, Target
 from ...horizon.pushing.decision import REQUESTS, Action, DesiredState, Observation, Reason, Wish, decide
 from ...horizon.pushing.push_results import PushGoal, PushResult, PushTools
 from ...horizon.pushing.push_texts import refusal, time_text
@@ -30,6 +30,8 @@ from .horizon_push_results import Describer, Prepared
 
 #: Why a pool or farm cannot have any image.
 _UNSUITABLE = (Reason.DELETED, Reason.NOT_INSTANT_CLONES)
+#: Entries of the audit history of a pool in which its staging is looked for.
+_HISTORY = 50
 #: After these requests, Horizon replaces machines that have the current image.
 _REPLACING = (Action.PUSH, Action.PROMOTE, Action.RESCHEDULE)
 
@@ -137,7 +139,21 @@ class _Run:
             same_datacenter=image is None or _same_datacenter(prepared.target, image),
             machines=self._options.machines,
             canary=self._options.canary,
+            staged_with_force=self._was_staged_with_force(prepared.target),
         )
+
+    def _was_staged_with_force(self, target: Target) -> bool:
+        """Return whether the audit history says that the image that is held was staged with a forced logoff."""
+        pending = target.pending
+        if self._repository is None or pending is None or pending.image is None:
+            return False
+        if pending.state is not PendingState.READY_HELD:
+            return False
+        history = self._repository.audit.read(kinds={target.kind}, name=target.name, limit=_HISTORY)
+        for entry in reversed(history):
+            if entry.get("action") == Action.STAGE.value:
+                return _logs_off(entry.get("details"), pending.image)
+        return False
 
     def _wish(self, prepared: Prepared) -> Wish:
         return replace(self._options.wish, image=prepared.image.ref if prepared.image else None)
@@ -156,6 +172,9 @@ class _Run:
             "after": self._describer.image(prepared, None if action is Action.CANCEL else goal.wish.image),
             "server": self._options.connection.connection.hostname,
         }
+        if action is Action.STAGE:
+            # Horizon does not report it while the image is held.
+            details["logoff_policy"] = goal.wish.logoff_policy
         comment = self._options.repository.comment if self._options.repository else None
         self._repository.audit.append(action.value, before.kind, before.name, comment=comment, details=details)
         if action in _REPLACING:
@@ -187,6 +206,15 @@ class _Run:
             before[label], after[label] = self._describer.difference(prepared, self._wish(prepared), result)
         changed = any(result.changed for result in results)
         return Outcome(changed, before, after, {"tasks": tasks}, list(dict.fromkeys(self._warnings)))
+
+
+def _logs_off(details: object, image: ImageRef) -> bool:
+    """Return whether the details of an entry of the audit history are those of the staging of an image with a forced logoff."""
+    after = details.get("after") if isinstance(details, dict) else None
+    if not isinstance(details, dict) or not isinstance(after, dict):
+        return False
+    is_image = (after.get("moid"), after.get("snapshot_moid")) == (image.vm, image.snapshot)
+    return is_image and details.get("logoff_policy") == FORCE_LOGOFF
 
 
 def _same_datacenter(target: Target, image: ChosenImage) -> bool:
