@@ -181,6 +181,25 @@ def test_check_mode_shows_images_that_are_published_first(site, play):
     assert run.variables["horizon_pushed"]["changed"] is True
     assert "would push the image of office to the pool sales" in run.output
 
+    # A repository that does not exist yet has no images.
+    pools = [{"name": "sales", "template": "office", "image": "previous"}]
+    run = play("--check", strata_layering_pending=["repository"], horizon_pools=pools)
+    assert run.code == 0, run.output
+    assert run.variables["horizon_pushed"] == {"changed": True, "tasks": []}
+
+
+def test_role_that_does_not_wait_starts_the_pushes(site, play):
+    site.horizon.settings(publish_seconds=600)
+    for pool in ("sales", "finance"):
+        site.horizon.add_pool(pool, "office-1", "strata")
+    # The answer of a survey is text.
+    run = play(
+        horizon_wait="false", horizon_pools=[{"name": name, "template": "office"} for name in ("sales", "finance")]
+    )
+    assert run.code == 0, run.output
+    assert statuses(run) == {"sales": "Running", "finance": "Running"}
+    assert site.requested() == ["schedule-push-image"] * 2
+
 
 def test_pool_with_two_entries_is_refused(site, play):
     site.horizon.add_pool("sales", "office-1", "strata")
