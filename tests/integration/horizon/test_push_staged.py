@@ -71,6 +71,7 @@ def test_other_staged_image_needs_replace(site):
     site.horizon.clear_journal()
     found = site.push(pools=["sales"])
     assert (found["status"], found["changed"], site.requests()) == ("ActionRequired", False, [])
+    assert "office-2" in found["description"]
     assert site.push(pools=["sales"], replace=True)["status"] == "Complete"
     assert site.vm_of() == "office-3"
 

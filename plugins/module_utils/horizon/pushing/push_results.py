@@ -14,7 +14,7 @@ from ...common.errors import StrataError
 from ...common.progress import Progress, silent
 from ..inventory.machines import MachineCounts
 from ..inventory.targets import TargetApi
-from ..model import SessionCounts, Target
+from ..model import ImageRef, SessionCounts, Target
 from .decision import Action, Reason, Wish
 
 NOT_STARTED, SCHEDULED, RUNNING, STAGED, ACTION_REQUIRED, COMPLETE, CANCELED, FAILED = (
@@ -46,9 +46,14 @@ class PushOptions:
     retry_pause: float = 30
 
 
+def image_by_ids(image: ImageRef) -> str:
+    """Return an image for a sentence, by its managed object IDs."""
+    return f"the snapshot {image.snapshot} of the VM {image.vm}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class PushGoal:
-    """The desired state of one pool or farm.
+    """The desired state of one pool or farm. ``name_image`` names a different image of its vCenter in a sentence.
 
     ``target`` is the pool or farm as it was found. ``image_text`` names the image at the beginning of a sentence.
     A staged image is applied to the ``machines`` with these names, or to ``canary`` machines. ``staged_with_force``: the image that was
@@ -63,6 +68,7 @@ class PushGoal:
     machines: tuple[str, ...] | None = None
     canary: int = 0
     staged_with_force: bool = False
+    name_image: Callable[[ImageRef], str] = image_by_ids
 
 
 @dataclass(frozen=True)

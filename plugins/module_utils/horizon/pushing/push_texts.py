@@ -31,26 +31,29 @@ def state_text(target: Target) -> str:
     return fields or "no status"
 
 
-def _pending_text(target: Target) -> str:
+def _other_pending_text(target: Target, image: str) -> str:
     pending = target.pending
-    if pending is None:
-        return "no image"
-    image = f"the snapshot {pending.image.snapshot} of the VM {pending.image.vm}" if pending.image else "an image"
-    return f"{image} ({pending.state.value})"
+    if pending is not None and pending.state is PendingState.READY_HELD:
+        return (
+            f"A different image, {image}, is staged in the {target.label}. "
+            "Promote it, cancel it with the state canceled, or set replace to true."
+        )
+    state = pending.state.value if pending else "none"
+    return (
+        f"A push of a different image, {image}, to the {target.label} has not ended (state {state}). "
+        "Wait until it has ended, cancel it with the state canceled, or set replace to true."
+    )
 
 
-def ask_text(reason: Reason | None, target: Target, connected: int, limit: int | None) -> str:
-    """Return what an administrator has to do. ``connected`` and ``limit`` are numbers of sessions."""
+def ask_text(reason: Reason | None, target: Target, pending_image: str, connected: int, limit: int | None) -> str:
+    """Return what an administrator has to do. ``pending_image`` names that image; ``connected`` and ``limit`` are numbers of sessions."""
     label = target.label
     texts = {
         Reason.PROVISIONING_DISABLED: (
             f"Provisioning of the {label} is disabled, so that its machines would not get the image. "
             "Enable provisioning in Horizon Console, or set provisioning to enabled for a pool."
         ),
-        Reason.OTHER_PENDING: (
-            f"A push of {_pending_text(target)} to the {label} has not ended. "
-            "Wait until it has ended, cancel it in Horizon Console, or set replace to true."
-        ),
+        Reason.OTHER_PENDING: _other_pending_text(target, pending_image),
         Reason.OTHER_SETTINGS: (
             f"The image is already pending in the {label}, with a different vTPM setting or compute profile. "
             "Wait until it is current, cancel the push, or set replace to true."

@@ -408,7 +408,9 @@ class TargetPush:
             self._end(NOT_STARTED, plan_text(decision.action, target, self._goal.image_text, wish.start_time))
 
     def _ask_text(self, decision: Decision, observation: Observation) -> str:
-        return ask_text(decision.reason, observation.target, observation.connected, self._goal.wish.max_sessions)
+        goal, pending = self._goal, observation.target.pending
+        image = goal.name_image(pending.image) if pending and pending.image else "which Horizon does not name"
+        return ask_text(decision.reason, observation.target, image, observation.connected, goal.wish.max_sessions)
 
     def _end(self, status: str, description: str) -> None:
         self.result.status, self.result.description, self.due = status, description, None

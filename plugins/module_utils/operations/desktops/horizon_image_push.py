@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,7 +20,7 @@ from ...horizon.inventory.pools import Pools
 from ...horizon.inventory.targets import TargetApi
 from ...horizon.model import FARM, FORCE_LOGOFF, ImageRef, PendingState, Target
 from ...horizon.pushing.decision import REQUESTS, Action, DesiredState, Observation, Reason, Wish, decide
-from ...horizon.pushing.push_results import PushGoal, PushResult, PushTools
+from ...horizon.pushing.push_results import PushGoal, PushResult, PushTools, image_by_ids
 from ...horizon.pushing.push_texts import refusal, time_text
 from ...horizon.pushing.watch import run_pushes
 from ...horizon.rest.client import HorizonClient
@@ -140,7 +141,14 @@ class _Run:
             machines=self._options.machines,
             canary=self._options.canary,
             staged_with_force=self._was_staged_with_force(prepared.target),
+            name_image=functools.partial(self._name_image, prepared),
         )
+
+    def _name_image(self, prepared: Prepared, image: ImageRef) -> str:
+        found = self._describer.image(prepared, image)
+        if found is None or found["vm"] is None or found["snapshot"] is None:
+            return image_by_ids(image)
+        return f"the snapshot {found['snapshot']} of the VM {found['vm']}"
 
     def _was_staged_with_force(self, target: Target) -> bool:
         """Return whether the audit history says that the image that is held was staged with a forced logoff."""
