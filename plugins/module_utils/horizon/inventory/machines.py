@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,12 +139,22 @@ def _named(machines: list[Machine], names: Sequence[str]) -> tuple[Machine, ...]
 
 def pool_machines(client: HorizonClient, target: Target) -> tuple[Machine, ...]:
     """Return the machines of a pool, by name, with a request for each page."""
-    return _sorted(map(read_machine, client.pages(MACHINES, filter={"desktop_pool_id": target.id})))
+    return _sorted(map(read_machine, members(client, MACHINES, "desktop_pool_id", target)))
 
 
 def farm_servers(client: HorizonClient, target: Target) -> tuple[Machine, ...]:
     """Return the RDS servers of a farm, by name, with a request for each page."""
-    return _sorted(map(read_rds_server, client.pages(RDS_SERVERS, filter={"farm_id": target.id})))
+    return _sorted(map(read_rds_server, members(client, RDS_SERVERS, "farm_id", target)))
+
+
+def members(client: HorizonClient, path: str, owner: str, target: Target) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a list whose field ``owner`` is the ID of a target.
+
+    A Connection Server that ignored the filter would return the objects of all pools: a push must not concern them.
+    """
+    for member in client.pages(path, filter={owner: target.id}):
+        if member.get(owner) in (None, target.id):
+            yield member
 
 
 def _sorted(machines: Iterable[Machine]) -> tuple[Machine, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from ..model import POOL, SessionCounts, Target
 from ..rest.answers import Answer
 from ..rest.client import HorizonClient
+from .machines import members
 
 SESSIONS = "/inventory/v1/sessions"
 _DISCONNECTED, _PENDING = "DISCONNECTED", "PENDING"
@@ -24,7 +25,7 @@ def count_sessions(client: HorizonClient, target: Target, machine_ids: Collectio
     """
     kind, machine = ("desktop_pool_id", "machine_id") if target.kind == POOL else ("farm_id", "rds_server_id")
     states: Counter[str] = Counter()
-    for value in client.pages(SESSIONS, filter={kind: target.id}):
+    for value in members(client, SESSIONS, kind, target):
         answer = Answer(value, f"a session of the {target.label}")
         machine_id = answer.text_or_none(machine)
         if machine_ids is None or machine_id is None or machine_id in machine_ids:

@@ -99,7 +99,7 @@ def find_targets(
     if not names:
         return []
     if len(names) == 1:
-        found = _by_name(map(read, client.pages(path, filter={"name": names[0]})), names)
+        found = _by_name(map(read, _filtered(client, path, names[0])), names)
         if found:
             return [found[names[0]]]
     existing = [read(entry) for entry in client.pages(path)]
@@ -108,6 +108,16 @@ def find_targets(
     if missing:
         raise _not_found(client, kind, missing, existing)
     return [found[name] for name in names]
+
+
+def _filtered(client: HorizonClient, path: str, name: str) -> list[dict[str, Any]]:
+    """Return the targets that Horizon finds by a name, none if it cannot filter by names: that depends on the version."""
+    try:
+        return list(client.pages(path, filter={"name": name}))
+    except Unavailable as error:
+        if error.code == "horizon.refused":
+            return []
+        raise
 
 
 def _by_name(targets: Iterable[Target], names: Sequence[str]) -> dict[str, Target]:

@@ -137,6 +137,26 @@ def machine(name: str, **values) -> Machine:
     return Machine(**({"id": f"id-{name}", "name": name, "state": "AVAILABLE", "image": OLD} | values))
 
 
+def test_members_of_other_pools_do_not_count_if_the_server_ignores_the_filter():
+    """A push must not concern machines of a different pool."""
+
+    class Unfiltered(RecordedClient):
+        def pages(self, path, filter=None, **query):
+            return super().pages(path)
+
+    sessions = [{"desktop_pool_id": "other", "session_state": "CONNECTED"}, {"session_state": "CONNECTED"}]
+    client = Unfiltered(
+        {
+            MACHINES: [machine_answer("m1"), machine_answer("m2", pool="other")],
+            RDS_SERVERS: [server_answer("s1"), server_answer("s2") | {"farm_id": "other"}],
+            SESSIONS: sessions,
+        }
+    )
+    assert [machine.name for machine in Pools(client).machines(POOL)] == ["m1"]  # type: ignore[arg-type]
+    assert [server.name for server in Farms(client).machines(FARM)] == ["s1"]  # type: ignore[arg-type]
+    assert count_sessions(client, POOL) == SessionCounts(connected=1)  # type: ignore[arg-type]
+
+
 class TestCounts:
     def test_each_machine_has_one_place(self):
         machines = [

@@ -260,6 +260,18 @@ class TestFind:
         with pytest.raises(NotFound):
             Pools(client).find(["sales"])
 
+    def test_version_that_cannot_filter_by_name_is_asked_for_all_pools(self):
+        client = RecordedClient({POOLS: [pool_answer("sales"), pool_answer("lab")]})
+        unfiltered = client.pages
+
+        def pages(path, filter=None):
+            if filter:
+                raise Unavailable("The filter is invalid.", code="horizon.refused")
+            return unfiltered(path)
+
+        client.pages = pages  # type: ignore[method-assign]
+        assert [pool.name for pool in Pools(client).find(["lab"])] == ["lab"]
+
     def test_missing_names_are_all_reported(self):
         with pytest.raises(NotFound) as caught:
             Pools(RecordedClient({POOLS: [pool_answer("sales"), pool_answer("lab")]})).find(["slaes", "lab", "x"])
