@@ -155,7 +155,7 @@ def _require(values: dict[str, Any], specification: dict[str, Any], required_if:
         code="common.option_missing",
         hint=(
             f"Set {missing[0] if single else 'them'}, or {_enumerate(list(variables.values()))} in the environment of the host that runs the module."
-            f" In roles, set {_enumerate([f'layering_{name}' for name in variables])}."
+            f" In roles, set {_enumerate([_role_variable(*item) for item in variables.items()])}."
         ),
         options=missing,
         variables=list(variables.values()),
@@ -170,6 +170,11 @@ def _is_given(name: str, values: dict[str, Any], spec: dict[str, Any]) -> bool:
 def _variable(spec: dict[str, Any]) -> str:
     """Return the environment variable that sets an option."""
     return spec["fallback"][1][0]
+
+
+def _role_variable(name: str, variable: str) -> str:
+    """Return the variable of all roles for an option that an environment variable sets."""
+    return f"layering_horizon_{name}" if variable.startswith("HORIZON_") else f"layering_{name}"
 
 
 def _enumerate(names: list[str]) -> str:

@@ -146,10 +146,23 @@ def test_failed_pool_does_not_stop_the_others(site, play):
     run = play(horizon_pools=[{"name": name, "template": "office"} for name in names])
     assert run.code != 0
     assert statuses(run) == {"sales": "Complete", "broken": "Failed", "idle": "ActionRequired"}
+    assert len(run.variables["horizon_pushed"]["tasks"]) == 3
     assert site.images()["sales"] == "office-3"
     # The last task of the role names everything that failed.
     last = run.output.split("TASK [")[-2]
     assert all(f"{name}" in last for name in names[:3]), last
+
+
+def test_rejected_login_is_not_repeated_for_other_pools(site, play):
+    # Several rejected logins lock the account.
+    pools = [{"name": name, "template": "office"} for name in ("sales", "finance", "idle")]
+    for flags in ((), ("--check",)):
+        site.horizon.clear_journal()
+        run = play(*flags, horizon_pools=pools, layering_horizon_password="wrong")
+        assert run.code != 0
+        assert [entry["path"] for entry in site.horizon.journal()] == ["/login"]
+        last = run.output.split("TASK [")[-2]
+        assert all(pool["name"] in last for pool in pools), last
 
 
 def test_action_required_fails_unless_the_role_may_continue(site, play):

@@ -9,7 +9,7 @@ import datetime
 
 from ...common.errors import Conflict, StrataError, Unavailable, Unsupported
 from ..inventory.machines import MachineCounts
-from ..model import FARM, PendingState, Target
+from ..model import FARM, PendingState, SessionCounts, Target
 from .decision import Action, Reason
 
 _NAMED = 5
@@ -215,6 +215,11 @@ def plan_text(action: Action, target: Target, image: str, start_time: int | None
     """Return the sentence about a request that check mode does not send."""
     start = f" It would start at {time_text(start_time)}." if start_time is not None else ""
     return f"{_WOULD[action].format(image=image, label=target.label)}{start}"
+
+
+def sessions_text(sessions: SessionCounts) -> str:
+    """Return the sentence, with a space before it, about the sessions of a pool or farm that a request would concern."""
+    return f" Sessions: {sessions.connected} connected, {sessions.disconnected} disconnected."
 
 
 def undone_text(target: Target) -> str:

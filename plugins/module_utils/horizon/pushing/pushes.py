@@ -41,6 +41,7 @@ from .push_texts import (
     plan_text,
     publish_error,
     refusal,
+    sessions_text,
     undone_text,
 )
 
@@ -101,6 +102,8 @@ class TargetPush:
             self._planned(decision, observation)
             self.result.counts = self._observer.count()
             self.result.sessions = self._observer.sessions()
+            if self.result.status == NOT_STARTED and self.result.sessions is not None:
+                self.result.description += sessions_text(self.result.sessions)
         except StrataError as error:
             self._fail(error)
         return self.result

@@ -17,7 +17,7 @@ from .connection import HorizonConnection
 from .exchange import Request, Response
 from .pacing import retry_after
 from .redaction import Secrets
-from .requirements import console_name, privilege_for
+from .requirements import GLOBAL, console_name, privilege_for
 
 #: Characters: of a page that is searched for text, and of the text that is shown.
 _LONGEST_PAGE, _LONGEST_TEXT = 20_000, 600
@@ -145,10 +145,15 @@ def _state_error(
 def _forbidden(request: Request, connection: HorizonConnection, refusal: Refusal, facts: dict[str, Any]) -> StrataError:
     privilege = privilege_for(request.method, request.path)
     needed = f"the privilege {privilege} ({console_name(privilege)})" if privilege else "a privilege for it"
+    groups = (
+        "the root access group"
+        if privilege in GLOBAL
+        else "the access group of the pool or farm, or on the root access group"
+    )
     return Unavailable(
         f"{_server(connection)} denies {account(connection)} the request {request.method} {request.path}: {refusal.reason}.",
         code="horizon.forbidden",
-        hint=f"Give the user a role with {needed} on the access group of the pool or farm, or on the root access group.",
+        hint=f"Give the user a role with {needed} on {groups}.",
         privilege=privilege,
         **facts,
     )

@@ -26,6 +26,9 @@ _PRIVILEGES = (
     (re.compile(r"GET /config/v\d+/.*"), "GLOBAL_CONFIG_VIEW"),
 )
 
+#: Privileges that do not depend on access groups.
+GLOBAL = ("GLOBAL_CONFIG_VIEW", "VC_CONFIG_VIEW")
+
 #: The names of privileges in Horizon Console.
 _CONSOLE_NAMES = {
     "GLOBAL_CONFIG_VIEW": "Manage Global Configuration and Policies (Read only)",

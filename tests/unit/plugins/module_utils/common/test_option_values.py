@@ -168,6 +168,14 @@ def test_missing_option_names_its_environment_variable(module, options, missing,
     assert all(name in result["hint"] for name in expected)
 
 
+def test_missing_option_of_horizon_names_the_variables_for_horizon(monkeypatch):
+    for name in ("HORIZON_HOST", "HORIZON_USERNAME", "HORIZON_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    result = attempt("horizon_pool_info", username="user")
+    assert result["details"]["variables"] == ["HORIZON_HOST", "HORIZON_PASSWORD"]
+    assert "layering_horizon_hostname and layering_horizon_password" in result["hint"]
+
+
 def test_environment_sets_options_that_are_missing_or_empty(no_environment, tmp_path):
     no_environment.setenv("STRATA_REPOSITORY", str(tmp_path / "missing"))
     assert attempt("layer_info")["code"] == attempt("layer_info", repository="")["code"] == "repository.missing"
