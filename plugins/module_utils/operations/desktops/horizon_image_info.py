@@ -14,7 +14,7 @@ from ...catalog.spelling import lookup_warnings
 from ...common.errors import NotFound
 from ...common.outcome import Outcome
 from ...horizon.inventory.base_images import BaseImages, BaseVm, Snapshot, VirtualCenter
-from ...horizon.inventory.usage import ImageUse, UsedImage, images_in_use
+from ...horizon.inventory.usage import UNNAMED, ImageUse, UsedImage, images_in_use
 from ...horizon.model import ImageRef
 from ...horizon.pushing.push_texts import time_text
 from ...horizon.rest.client import HorizonClient
@@ -86,7 +86,7 @@ class _Images:
         self._base = BaseImages(client)
         self._recorded = recorded
         self._options = options
-        self._uses = images_in_use(client)
+        self._uses = {used: uses for used, uses in images_in_use(client).items() if used.image != UNNAMED}
 
     def all(self) -> list[dict[str, Any]]:
         """Return the selected VMs, by vCenter and name."""

@@ -93,7 +93,7 @@ def _users(
         certain = vcenter.lower() in {image.vcenter for image in used}
         for moid, found in users.items():
             found += [
-                HorizonUser(server, use.target_kind, use.target_name, use.role, use.machines, certain)
+                HorizonUser(server, use.target_kind, use.target_name, use.role, use.machines, certain, use.named)
                 for use in _uses(used, vcenter, moid, certain)
             ]
     return {moid: tuple(found) for moid, found in users.items()}

@@ -27,7 +27,7 @@ class HorizonUser:
 
     ``server`` is the host name of its Connection Server, ``kind`` is "pool" or "farm". ``role`` is "current" or "pending" for its image,
     "machines" if its machines use the VM; ``machines`` is their number. ``certain`` is false if the managed object ID of the VM is
-    equal, but the pod reports no image in this vCenter.
+    equal, but the pod reports no image in this vCenter. ``named`` is false if Horizon does not report which image the pool or farm has.
     """
 
     server: str
@@ -36,6 +36,7 @@ class HorizonUser:
     role: str
     machines: int = 0
     certain: bool = True
+    named: bool = True
 
     @property
     def clause(self) -> str:
@@ -43,6 +44,8 @@ class HorizonUser:
         owner = f"the {self.kind} {self.name} ({self.server})"
         if not self.certain:
             owner += ", which reports a different instance UUID of its vCenter"
+        if not self.named:
+            return f"it may be the {self.role} image of {owner}, which Horizon does not name"
         if self.role in _ROLES:
             return f"{_ROLES[self.role]} of {owner}"
         return f"{self.machines} {'machine uses' if self.machines == 1 else 'machines use'} it in {owner}"

@@ -121,3 +121,19 @@ class TestUsesOf:
     def test_image_of_unknown_vcenter_counts_for_every_vcenter(self):
         images = {UsedImage(None, OLD): [ImageUse("farm", "apps", "machines", 1)]}
         assert uses_of(images, UUID, "vm-1", "snapshot-1") == [ImageUse("farm", "apps", "machines", 1)]
+
+    def test_image_that_horizon_does_not_name_may_be_any_image_of_the_vcenter(self):
+        """A pending image of the image catalog has a stream and a tag, and may be the VM that is to be removed."""
+        catalog = pool_answer(status={"instant_clone_pending_image_state": "PUBLISHING"})
+        found = uses(**{POOLS: [catalog]})
+        assert [use.role for use in uses_of(found, UUID, "vm-7")] == ["pending"]
+        assert uses_of(found, OTHER_UUID, "vm-7") == []
+        failed = pool_answer(status={"instant_clone_pending_image_state": "FAILED"})
+        assert uses_of(uses(**{POOLS: [failed]}), UUID, "vm-7") == []
+
+    def test_machines_show_the_image_of_a_pool_that_horizon_does_not_name(self):
+        catalog = pool_answer(settings={"parent_vm_id": None, "base_snapshot_id": None, "im_stream_id": "stream"})
+        assert [use.role for use in uses_of(uses(**{POOLS: [catalog]}), UUID, "vm-7")] == ["current"]
+        found = uses(**{POOLS: [catalog], MACHINES: [machine_answer("m1")]})
+        assert uses_of(found, UUID, "vm-7") == []
+        assert [use.role for use in uses_of(found, UUID, "vm-1")] == ["machines"]
