@@ -132,10 +132,11 @@ class Pools:
                 )
 
     def resume(self, target: Target, *, stop_on_first_error: bool) -> None:
-        """Resume the tasks of a pool that are halted, and retry their failed machines."""
+        """Resume the pushes of a pool that are halted, and retry their failed machines; its other tasks stay as they are."""
         tasks = item_path(_ACTIONS, target.id, "tasks")
         for task in records_of(self._client.get(tasks), f"the tasks of the {target.label}"):
-            if (task.number_or_none("halted_vmtask_count") or 0) > 0:
+            is_push = task.text_or_none("operation") == "PUSH_IMAGE"
+            if is_push and (task.number_or_none("halted_vmtask_count") or 0) > 0:
                 body = {"retry_failed_vms": True, "stop_on_error": stop_on_first_error}
                 self._client.post(item_path(tasks, task.text("id"), "action/resume"), body)
 

@@ -100,7 +100,12 @@ def make_all_requests(client: RecordedClient) -> None:
 def test_requests_fit_the_contract(version):
     contract = Contract.load(version)
     client = RecordedClient(
-        {**LISTS, "/inventory/v1/desktop-pools/id-sales/tasks": [{"id": "1", "halted_vmtask_count": 1}]}
+        {
+            **LISTS,
+            "/inventory/v1/desktop-pools/id-sales/tasks": [
+                {"id": "1", "operation": "PUSH_IMAGE", "halted_vmtask_count": 1}
+            ],
+        }
     )
     make_all_requests(client)
     missing, problems = [], []

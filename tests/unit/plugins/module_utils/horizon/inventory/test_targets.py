@@ -490,7 +490,14 @@ class TestRequests:
 
     def test_halted_tasks_are_resumed(self):
         path = "/inventory/v1/desktop-pools/id-sales/tasks"
-        tasks = [{"id": "t-1", "halted_vmtask_count": 2}, {"id": "t-2", "halted_vmtask_count": 0}, {"id": "t-3"}]
+        operation = {"operation": "PUSH_IMAGE"}
+        tasks = [
+            operation | {"id": "t-1", "halted_vmtask_count": 2},
+            operation | {"id": "t-2", "halted_vmtask_count": 0},
+            operation | {"id": "t-3"},
+            {"id": "t-4", "halted_vmtask_count": 1, "operation": "ARCHIVE"},
+            {"id": "t-5", "halted_vmtask_count": 1},
+        ]
         client = RecordedClient({path: tasks})
         Pools(client).resume(read_pool(pool_answer()), stop_on_first_error=True)
         body = {"retry_failed_vms": True, "stop_on_error": True}
