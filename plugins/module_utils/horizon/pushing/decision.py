@@ -151,7 +151,8 @@ _UNKNOWN = Decision(Action.ASK, Reason.UNKNOWN_STATE)
 #: Operations that end by themselves; Horizon refuses requests until then.
 _BUSY = frozenset((Operation.CANCELING, Operation.INITIAL_PUBLISH, Operation.INFRASTRUCTURE_CHANGE))
 _UNPUBLISHING = frozenset((CurrentState.PENDING_UNPUBLISH, CurrentState.UNPUBLISHING))
-#: The header Date is in seconds: a push that starts at once may seem to start up to this number of milliseconds later.
+#: The header Date is in seconds: a push that starts at once may seem to start up to this number of milliseconds later. A start
+#: time that differs by less is the same: Horizon may keep times in seconds.
 _RESOLUTION = 1000
 _UNDER_WAY = frozenset((PendingState.PENDING_PUBLISH, PendingState.PUBLISHING, PendingState.READY))
 
@@ -256,8 +257,13 @@ def _to_image(observation: Observation, wish: Wish, situation: _Situation) -> De
         return _to_staged(observation, wish, situation, pending)
     if situation is _Situation.HELD:
         return _promote(observation, wish, pending)
-    demanded = wish.start_time
-    if demanded is not None and demanded != pending.settings.start_time and starts_later(pending, observation.now):
+    start, demanded = pending.settings.start_time, wish.start_time
+    if (
+        demanded is not None
+        and start is not None
+        and abs(demanded - start) >= _RESOLUTION
+        and starts_later(pending, observation.now)
+    ):
         return _keep_policy(observation, wish, pending, Action.RESCHEDULE)
     return _FOLLOW
 

@@ -307,6 +307,8 @@ class TargetPush:
         waited = now - self._busy_since
         self.result.status = RUNNING
         if waited >= self._options.operation_timeout:
+            if self._lost is not None and _has_effect(self._lost[0], self.result.target, self._lost[1]):
+                self._record(*self._lost[:2])
             self._end(ACTION_REQUIRED, busy_text(self.result.target, self._options.operation_timeout))
             return
         self._report("wait for Horizon", round(waited), round(self._options.operation_timeout))

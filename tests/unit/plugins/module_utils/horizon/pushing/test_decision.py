@@ -227,7 +227,8 @@ def test_any_pending_image_is_canceled_if_none_is_named():
 
 def test_scheduled_push_is_rescheduled():
     fields = scheduled(PendingState.READY, start=LATER)
-    assert result(fields, DesiredState.PRESENT, start_time=LATER + 1) == Decision(Action.RESCHEDULE)
+    assert result(fields, DesiredState.PRESENT, start_time=LATER + 1000) == Decision(Action.RESCHEDULE)
+    assert result(fields, DesiredState.PRESENT, start_time=LATER + 999) == follow
     assert result(fields, DesiredState.PRESENT, start_time=LATER) == follow
     assert result(fields, DesiredState.PRESENT) == follow
 
@@ -259,8 +260,8 @@ def test_forced_logoff_is_not_kept_when_the_wish_is_to_wait():
         "operation": Operation.PUSH,
         "pending": pending(PendingState.READY, IMAGE, LATER, logoff_policy=FORCE_LOGOFF),
     }
-    assert result(moved, DesiredState.PRESENT, start_time=LATER + 1) == ask(Reason.OTHER_LOGOFF_POLICY)
-    assert result(moved, DesiredState.PRESENT, start_time=LATER + 1, replace=True) == cancel
+    assert result(moved, DesiredState.PRESENT, start_time=LATER + 1000) == ask(Reason.OTHER_LOGOFF_POLICY)
+    assert result(moved, DesiredState.PRESENT, start_time=LATER + 1000, replace=True) == cancel
     fields = held(logoff_policy=FORCE_LOGOFF)
     assert result(fields, DesiredState.STAGED, missing=("m1",)) == ask(Reason.OTHER_LOGOFF_POLICY)
     assert result(fields, DesiredState.STAGED) == nothing

@@ -704,3 +704,10 @@ def test_machines_show_that_an_image_was_staged_with_a_forced_logoff(state):
 def test_start_time_of_any_size_is_described():
     huge = scheduled(PendingState.READY, start=2**62)
     assert str(2**62) in push(FakePools(huge)).description
+
+
+def test_lost_push_whose_operation_does_not_end_has_changed_the_pool():
+    pools = FakePools(IDLE, after={Action.PUSH: [scheduled(PendingState.FAILED)]})
+    pools.errors = [Accepted("The answer was lost.")]
+    result = push(pools)
+    assert (result.status, result.changed, result.requests) == ("ActionRequired", True, [Action.PUSH])
