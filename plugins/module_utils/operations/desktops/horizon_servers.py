@@ -5,28 +5,40 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ...common.errors import StrataError
+from ...common.errors import StrataError, Unavailable
 from ...horizon.rest.connection import Patience
 from ...publish.retiring.horizon_use import HorizonUser
 from .horizon_options import HorizonOptions
 
 if TYPE_CHECKING:
     from ...horizon.inventory.usage import ImageUse, UsedImage
+    from ...horizon.rest.client import HorizonClient
 
 
 #: Seconds for which the calls of a Connection Server that does not answer are repeated. The VMs of older images are then kept.
 _PATIENCE = Patience(calls=30)
 
 
+def _shared_flags() -> mmap.mmap:
+    """Return a page of zeros that processes share which are forked later."""
+    return mmap.mmap(-1, mmap.PAGESIZE)
+
+
 @dataclass(frozen=True)
 class HorizonServers:
-    """The Connection Servers of the option ``horizon``, one for each pod."""
+    """The Connection Servers of the option ``horizon``, one for each pod.
+
+    ``rejected`` has a byte for each server that is 1 after it has rejected the login: each template is published by a process of its
+    own, and several rejected logins lock the account. Processes that log in at the same moment do not know of each other.
+    """
 
     servers: tuple[HorizonOptions, ...]
+    rejected: mmap.mmap = field(default_factory=_shared_flags, compare=False, repr=False)
 
     @classmethod
     def optional(cls, params: Mapping[str, Any]) -> HorizonServers | None:
@@ -52,10 +64,25 @@ class HorizonServers:
         from ...horizon.inventory.usage import images_in_use
 
         found = []
-        for server in self.servers:
-            with server.connect() as client:
+        for number, server in enumerate(self.servers):
+            with self._connect(number % mmap.PAGESIZE, server) as client:
                 found.append((server.connection.hostname, images_in_use(client)))
         return found
+
+    def _connect(self, number: int, server: HorizonOptions) -> HorizonClient:
+        """Log in to a Connection Server, unless it has rejected the login of this run before."""
+        if self.rejected[number]:
+            raise Unavailable(
+                f"The Connection Server {server.connection.hostname} rejected the login of the user {server.connection.username} before.",
+                code="operations.horizon_login_rejected",
+                hint="Correct username, domain and password of the option horizon.",
+            )
+        try:
+            return server.connect()
+        except StrataError as error:
+            if error.code == "horizon.login":
+                self.rejected[number] = 1
+            raise
 
 
 class RememberedUse:

@@ -9,8 +9,11 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.arguments import horizon_servers_arguments
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, Unavailable
+from ansible_collections.strata.layering.plugins.module_utils.common.progress import Progress, silent
+from ansible_collections.strata.layering.plugins.module_utils.common.worker_pool import run_jobs
 from ansible_collections.strata.layering.plugins.module_utils.horizon.inventory.usage import ImageUse, UsedImage
 from ansible_collections.strata.layering.plugins.module_utils.horizon.model import ImageRef
+from ansible_collections.strata.layering.plugins.module_utils.operations.desktops.horizon_options import HorizonOptions
 from ansible_collections.strata.layering.plugins.module_utils.operations.desktops.horizon_servers import (
     HorizonServers,
     RememberedUse,
@@ -92,6 +95,22 @@ def test_remembered_use_asks_once_also_if_a_server_does_not_answer(servers, monk
         with raises(Unavailable, "horizon.no_answer"):
             remembered.users("uuid-1", ["vm-1"])
     assert servers.reads == 1
+
+
+def test_rejected_login_is_not_repeated_by_the_processes_of_other_templates(monkeypatch):
+    """Several rejected logins lock the account."""
+    servers = HorizonServers.optional({"horizon": [SERVER]})
+    assert servers is not None
+
+    def reject(_options: HorizonOptions) -> None:
+        raise Unavailable("Rejected.", code="horizon.login")
+
+    def ask(_progress: Progress) -> None:
+        servers.users("uuid-1", ["vm-1"])
+
+    monkeypatch.setattr(HorizonOptions, "connect", reject)
+    results = run_jobs(dict.fromkeys(("first", "second", "third"), ask), 1, silent)
+    assert [error.code for error in results.values()] == ["horizon.login", *["operations.horizon_login_rejected"] * 2]
 
 
 def test_optional_without_servers_is_none():
