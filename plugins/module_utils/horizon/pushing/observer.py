@@ -117,11 +117,13 @@ class PushObserver:
         return [] if image is None else [machine for machine in machines if image in (machine.pending, machine.image)]
 
     def _connected(self, target: Target) -> int:
-        """Return the number of connected sessions; of a canary, those on its machines. An RDS server has many sessions."""
-        if self._chosen is not None:
-            machine_ids = {machine.id for machine in self._chosen}
-            return self._goal.api.sessions(target, machine_ids).connected
-        return self._goal.api.sessions(target).connected
+        """Return the number of sessions with a user, who may be logging on; of a canary, those on its machines.
+
+        An RDS server has many sessions.
+        """
+        machine_ids = None if self._chosen is None else {machine.id for machine in self._chosen}
+        found = self._goal.api.sessions(target, machine_ids)
+        return found.connected + found.pending
 
     def sessions(self) -> SessionCounts:
         """Count the sessions of the pool or farm."""

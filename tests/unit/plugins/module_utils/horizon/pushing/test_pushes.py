@@ -96,6 +96,7 @@ class FakePools:
         self.read_errors: list[Exception | None] = []
         self.counts: list[list[Machine]] = [[machine("m1"), machine("m2")]]
         self.connected: list[int] = [0]
+        self.logging_on = 0
         self.sessions_error: Exception | None = None
         self.session_machines: list[Collection[str] | None] = []
 
@@ -157,7 +158,7 @@ class FakePools:
         self.session_machines.append(machine_ids)
         if self.sessions_error:
             raise self.sessions_error
-        return SessionCounts(connected=self._next(self.connected))
+        return SessionCounts(connected=self._next(self.connected), pending=self.logging_on)
 
     @property
     def accepted(self) -> list[Action | str]:
@@ -553,6 +554,13 @@ def test_sessions_are_counted_immediately_before_a_forced_logoff():
     pools = FakePools(*busy)
     pools.connected = [0, 0, 5]
     result = push(pools, logoff_policy=FORCE_LOGOFF, max_sessions=2)
+    assert (result.status, result.reason, pools.accepted) == ("ActionRequired", Reason.TOO_MANY_SESSIONS, [])
+
+
+def test_users_who_are_logging_on_are_not_logged_off():
+    pools = FakePools(IDLE)
+    pools.logging_on = 1
+    result = push(pools, logoff_policy=FORCE_LOGOFF, max_sessions=0)
     assert (result.status, result.reason, pools.accepted) == ("ActionRequired", Reason.TOO_MANY_SESSIONS, [])
 
 
