@@ -130,7 +130,7 @@ def _not_found(client: HorizonClient, kind: str, missing: list[str], existing: l
     displayed = {name: sorted(target.name for target in existing if target.display_name == name) for name in missing}
     displayed = {name: found for name, found in displayed.items() if found}
     similar = {name: similar_names(name, [target.name for target in existing]) for name in missing}
-    hints = [_hint(name, kind, displayed.get(name, []), similar[name]) for name in missing[:SHOWN]]
+    hints = [_hint(name, displayed.get(name, []), similar[name]) for name in missing[:SHOWN]]
     return NotFound(
         f"There is no {noun} named {listed(missing)} on {client.label}.",
         code="horizon.no_such_target",
@@ -142,14 +142,15 @@ def _not_found(client: HorizonClient, kind: str, missing: list[str], existing: l
     )
 
 
-def _hint(name: str, kind: str, displayed: list[str], similar: list[str]) -> str:
+def _hint(name: str, displayed: list[str], similar: list[str]) -> str:
+    # The name comes from the option pools, farms or names, or from an entry of the role.
     if len(displayed) == 1:
-        return f"{name!r} is the display name of {displayed[0]!r}: set {kind}s to that name."
+        return f"{name!r} is the display name of {displayed[0]!r}: use that name."
     if displayed:
-        return f"{name!r} is the display name of {listed(displayed)}: set {kind}s to one of these names."
+        return f"{name!r} is the display name of {listed(displayed)}: use one of these names."
     if similar:
-        return f"Similar names are {listed(similar)}: correct the option {kind}s."
-    return f"Set {kind}s to names that Horizon Console lists in the column ID, and check the permissions of the user."
+        return f"Similar names are {listed(similar)}: correct the name."
+    return "Use names that Horizon Console lists in the column ID, and check the permissions of the user."
 
 
 def common_body(target: Target, request: PushRequest) -> dict[str, Any]:
