@@ -263,7 +263,7 @@ def _certificate_error(error: ssl.SSLCertVerificationError, connection: HorizonC
     else:
         reason, remedy = "invalid", "Replace the certificate of the Connection Server."
     return Unavailable(
-        f"The certificate of {connection.label} is not trusted: {error.verify_message}.",
+        f"The certificate of {connection.label} is not trusted: {error.verify_message.rstrip('.')}.",
         code="horizon.certificate",
         hint=f"{remedy} Without any check of certificates: set validate_certs to false.",
         reason=reason,
