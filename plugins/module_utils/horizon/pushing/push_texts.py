@@ -222,6 +222,14 @@ def sessions_text(sessions: SessionCounts) -> str:
     return f" Sessions: {sessions.connected} connected, {sessions.disconnected} disconnected."
 
 
+def provisioning_text(target: Target) -> str:
+    """Return the sentence about provisioning that was disabled again after this run had enabled it."""
+    return (
+        f"Provisioning of the {target.label} was disabled again after this run had enabled it. "
+        "Correct the error that Horizon Console shows for it, and run the playbook again."
+    )
+
+
 def undone_text(target: Target) -> str:
     """Return the sentence about a request of this run that someone has undone."""
     return (

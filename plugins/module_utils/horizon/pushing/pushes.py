@@ -39,6 +39,7 @@ from .push_texts import (
     is_retryable,
     machines_text,
     plan_text,
+    provisioning_text,
     publish_error,
     refusal,
     sessions_text,
@@ -63,6 +64,8 @@ _TRANSIENT = frozenset(
 )
 #: Requests that give the image to machines.
 _PUSHED = frozenset((Action.PUSH, Action.STAGE, Action.PROMOTE))
+#: Requests that this run makes once: a second time means that someone, or an error, undid the first.
+_ONCE = _PUSHED | {Action.RESCHEDULE, Action.ENABLE_PROVISIONING}
 #: Seconds between a lost answer and the observation that shows whether Horizon executed the request.
 _CONFIRM = 5.0
 #: While the machines change, one observation in this number is of the pool: a different image may become its current one.
@@ -172,8 +175,9 @@ class TargetPush:
     def _request(self, decision: Decision, observation: Observation) -> None:
         action, target = decision.action, observation.target
         if self._was_undone(decision):
-            self.result.reason = None
-            self._end(ACTION_REQUIRED, undone_text(target))
+            disabled = action is Action.ENABLE_PROVISIONING
+            self.result.reason = Reason.PROVISIONING_DISABLED if disabled else None
+            self._end(ACTION_REQUIRED, provisioning_text(target) if disabled else undone_text(target))
             return
         machine_ids = self._machine_ids(action, observation)
         self.result.request = body_of(action, self._goal, target, machine_ids)
@@ -223,7 +227,7 @@ class TargetPush:
             return pushed or Action.CANCEL in sent
         if self._image_done:
             return action in _PUSHED
-        again = action in (Action.PUSH, Action.STAGE) and action in sent
+        again = action in _ONCE and action in sent
         return again and decision.reason is not Reason.AFTER_FAILURE and sent[-1] is not Action.CANCEL
 
     def _is_repetition(self, decision: Decision) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection
 from typing import Any, NoReturn
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Corrupt, Unavailable
 from ansible_collections.strata.layering.plugins.module_utils.horizon.model import (
@@ -29,6 +31,7 @@ from ansible_collections.strata.layering.plugins.module_utils.horizon.model impo
     Target,
 )
 from ansible_collections.strata.layering.plugins.module_utils.horizon.pushing.decision import (
+    REQUESTS,
     Action,
     DesiredState,
     Reason,
@@ -719,3 +722,52 @@ def test_lost_push_whose_operation_does_not_end_has_changed_the_pool():
     pools.errors = [Accepted("The answer was lost.")]
     result = push(pools)
     assert (result.status, result.changed, result.requests) == ("ActionRequired", True, [Action.PUSH])
+
+
+def test_provisioning_that_is_disabled_again_is_not_enabled_again():
+    disabled = dataclasses.replace(IDLE, provisioning=False)
+    again = dataclasses.replace(failed(), provisioning=False)
+    pools = FakePools(disabled, after={Action.ENABLE_PROVISIONING: [IDLE], Action.PUSH: [PUBLISHING, again]})
+    result = push(pools, enable_provisioning=True)
+    assert (result.status, result.reason) == ("ActionRequired", Reason.PROVISIONING_DISABLED)
+    assert pools.accepted == [Action.ENABLE_PROVISIONING, Action.PUSH]
+
+
+# -- any course of events
+
+
+_HELD_OTHER = dataclasses.replace(IDLE, pending=PendingImage(PendingState.READY_HELD, OTHER))
+_COURSES = st.lists(
+    st.sampled_from(
+        [IDLE, CURRENT, PUBLISHING, THEIRS, HELD, _HELD_OTHER, BUSY, UNKNOWN, failed(), failed("A wrong password.")]
+        + [scheduled(PendingState.READY, image, start=NOW + later) for image in (IMAGE, OTHER) for later in (0, 10**8)]
+        + [dataclasses.replace(IDLE, provisioning=False), dataclasses.replace(IDLE, current=OTHER)]
+    ),
+    min_size=1,
+    max_size=6,
+)
+_ERRORS = st.lists(st.sampled_from([None, None, lost(), Accepted("Lost."), refused(), unreadable()]), max_size=6)
+
+
+@given(
+    _COURSES,
+    st.dictionaries(st.sampled_from(sorted(REQUESTS, key=str)), _COURSES, max_size=6),
+    _ERRORS,
+    st.sampled_from(list(DesiredState)),
+    st.booleans(),
+    st.sampled_from([None, NOW + 10**7]),
+    st.booleans(),
+)
+def test_push_ends_in_any_course_of_events(states, after, errors, state, replace, start_time, for_machines):
+    """States change as an administrator or Horizon likes. Requests are limited, and a push is never repeated without a reason."""
+    pools, clock = FakePools(*states, after=after), Clock()
+    pools.errors = list(errors)
+    pools.counts = [[machine("m1"), machine("m2", IMAGE)], [machine("m1", IMAGE), HALTED]]
+    options = PushOptions(for_machines=for_machines, interval=INTERVAL, timeout=600, operation_timeout=300)
+    wish = {"replace": replace, "start_time": start_time, "enable_provisioning": True}
+    result = push(pools, state, options, clock=clock, **wish)
+    assert result.status not in ("NotStarted",)
+    assert clock.now < 20_000
+    assert len(pools.accepted) <= 12
+    assert result.requests.count(Action.CANCEL) <= 1
+    assert result.changed == bool(result.requests)
