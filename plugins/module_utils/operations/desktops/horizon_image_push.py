@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -159,8 +159,10 @@ class _Run:
             return False
         history = self._repository.audit.read(kinds={target.kind}, name=target.name, limit=_HISTORY)
         for entry in reversed(history):
-            if entry.get("action") == Action.STAGE.value:
-                return _logs_off(entry.get("details"), pending.image)
+            # Pools of several pods can have the same name.
+            policy = _staging_policy(entry, pending.image)
+            if policy is not None:
+                return policy == FORCE_LOGOFF
         return False
 
     def _wish(self, prepared: Prepared) -> Wish:
@@ -216,13 +218,14 @@ class _Run:
         return Outcome(changed, before, after, {"tasks": tasks}, list(dict.fromkeys(self._warnings)))
 
 
-def _logs_off(details: object, image: ImageRef) -> bool:
-    """Return whether the details of an entry of the audit history are those of the staging of an image with a forced logoff."""
+def _staging_policy(entry: Mapping[str, Any], image: ImageRef) -> object:
+    """Return the logoff policy in an entry of the audit history, None unless the entry is about the staging of an image."""
+    details = entry.get("details")
     after = details.get("after") if isinstance(details, dict) else None
-    if not isinstance(details, dict) or not isinstance(after, dict):
-        return False
+    if entry.get("action") != Action.STAGE.value or not isinstance(details, dict) or not isinstance(after, dict):
+        return None
     is_image = (after.get("moid"), after.get("snapshot_moid")) == (image.vm, image.snapshot)
-    return is_image and details.get("logoff_policy") == FORCE_LOGOFF
+    return details.get("logoff_policy") if is_image else None
 
 
 def _same_datacenter(target: Target, image: ChosenImage) -> bool:
