@@ -13,6 +13,8 @@ from ..model import FARM, PendingState, SessionCounts, Target
 from .decision import Action, Reason
 
 _NAMED = 5
+#: Characters of a field of Horizon in a sentence.
+_LONGEST_FIELD = 400
 
 
 def time_text(milliseconds: int) -> str:
@@ -27,7 +29,10 @@ def time_text(milliseconds: int) -> str:
 
 def state_text(target: Target) -> str:
     """Return the states that Horizon reports for a pool or farm, as Horizon names them."""
-    fields = ", ".join(f"{name} {value}" for name, value in sorted(target.raw.items()) if value not in (None, "", {}))
+    found = [
+        f"{name} {value}"[:_LONGEST_FIELD] for name, value in sorted(target.raw.items()) if value not in (None, "", {})
+    ]
+    fields = ", ".join(found)
     return fields or "no status"
 
 

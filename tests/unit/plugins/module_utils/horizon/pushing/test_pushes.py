@@ -389,6 +389,12 @@ def test_unknown_state_is_confirmed_and_never_acted_on():
     assert "NEW_THING" in result.description
 
 
+def test_long_fields_of_an_unknown_state_are_shortened():
+    long = dataclasses.replace(UNKNOWN, raw={"operation": "NEW_THING", "last_provisioning_error": "x" * 2000})
+    result = push(FakePools(long))
+    assert "NEW_THING" in result.description and len(result.description) < 1000
+
+
 def test_unknown_state_that_lasts_a_moment_is_no_obstacle():
     pools = FakePools(UNKNOWN, IDLE, after={Action.PUSH: COURSE})
     assert push(pools).status == "Complete"
