@@ -115,6 +115,11 @@ def busy_text(target: Target, seconds: float) -> str:
     )
 
 
+def settling_text(target: Target) -> str:
+    """Return the sentence about an operation that a run would await before it decides."""
+    return f"An operation on the {target.label} is in progress: {state_text(target)}. A run waits for its end first."
+
+
 def machines_text(target: Target, counts: MachineCounts) -> str:
     """Return the sentence about machines that Horizon will not change by itself."""
     named = ", ".join(f"{name} ({error})" for name, error in counts.failed[:_NAMED])
