@@ -43,6 +43,7 @@ from .push_texts import (
     publish_error,
     refusal,
     sessions_text,
+    settling_text,
     undone_text,
 )
 
@@ -405,7 +406,9 @@ class TargetPush:
             staged = wish.state is DesiredState.STAGED and target.current != wish.image
             status = STAGED if staged else CANCELED if wish.state is DesiredState.CANCELED else COMPLETE
             self._end(status, f"The {target.label} is in the desired state.")
-        elif decision.action in (Action.FOLLOW, Action.SETTLE):
+        elif decision.action is Action.SETTLE:
+            self._end(RUNNING, settling_text(target))
+        elif decision.action is Action.FOLLOW:
             self._end(
                 SCHEDULED if self._starts_later(target) else RUNNING, following_text(target, self._goal.image_text)
             )

@@ -616,6 +616,13 @@ def test_check_mode_shows_the_first_request_and_sends_none(found, state, status,
     assert pools.accepted == []
 
 
+def test_check_mode_names_a_different_operation():
+    busy = dataclasses.replace(BUSY, raw={"instant_clone_operation": "INITIAL_PUBLISH"})
+    result = push(FakePools(busy), check_mode=True)
+    assert (result.status, result.changed) == ("Running", False)
+    assert "INITIAL_PUBLISH" in result.description
+
+
 def test_all_pushes_start_before_the_first_wait_and_a_failure_does_not_stop_the_others():
     clock = Clock()
     good = [FakePools(IDLE, after={Action.PUSH: COURSE}) for number in range(3)]
