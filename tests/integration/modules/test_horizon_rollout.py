@@ -39,7 +39,7 @@ def test_rollout_reaches_all_pools_or_is_taken_back(workspace, vcenter, simulato
     def publish(**options) -> dict:
         return run("layered_image_publish", **workspace.options, **vcenter, templates=["office"], **options)["tasks"][0]
 
-    def roll_out(smoke_test: str):
+    def roll_out(smoke_test: str, *flags: str):
         values = {
             "rollout_repository": str(workspace.path),
             "rollout_template": "office",
@@ -49,7 +49,7 @@ def test_rollout_reaches_all_pools_or_is_taken_back(workspace, vcenter, simulato
         }
         plays = yaml.safe_load(_EXAMPLE.read_text(encoding="utf-8"))
         plays = [play | {"hosts": "localhost"} for play in plays]
-        return run_plays(workspace.tmp_path, plays, {}, "-e", json.dumps(values))
+        return run_plays(workspace.tmp_path, plays, {}, "-e", json.dumps(values), *flags)
 
     for name, value in (simulator.environment() | {"VMWARE_CA_PATH": simulator.ca_file} | pod.environment()).items():
         monkeypatch.setenv(name, value)
@@ -64,6 +64,9 @@ def test_rollout_reaches_all_pools_or_is_taken_back(workspace, vcenter, simulato
         pod.add_pool(name, first["vm"]["moid"], first["snapshot"])
 
     add_version("1.1")
+    done = roll_out("true", "--check")
+    assert done.code == 0, done.output
+    assert images(pod) == dict.fromkeys(_POOLS, first["vm"]["moid"])
     done = roll_out("true")
     assert done.code == 0, done.output
     second = publish(check=True)["vm"]["moid"]
@@ -79,3 +82,10 @@ def test_rollout_reaches_all_pools_or_is_taken_back(workspace, vcenter, simulato
     assert images(pod) == dict.fromkeys(_POOLS, second)
     pushed = [entry["path"].split("/")[4] for entry in pod.journal("POST", "schedule-push-image")]
     assert pushed == [pod.pool("canary")["id"]] * 2
+
+    # A push that does not end as it should says why.
+    pod.change_pool("canary", enable_provisioning=False)
+    done = roll_out("true")
+    assert done.code != 0
+    assert pod.pool("canary")["vm"] == second
+    assert "provisioning" in done.output.split("TASK [")[-1]
