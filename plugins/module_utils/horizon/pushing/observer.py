@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from ..inventory.machines import MachineCounts, choose_canary, count_machines, is_halted, runs_image
 from ..model import FORCE_LOGOFF, POOL, Machine, Operation, PendingState, SessionCounts, Target, is_same_state
-from .decision import DesiredState, Observation
+from .decision import Action, DesiredState, Observation
 from .push_results import PushGoal
 
 
@@ -26,9 +26,10 @@ class PushObserver:
         self._found = self._unconfirmed = True
         self._chosen: tuple[Machine, ...] | None = None
 
-    @property
-    def chosen_ids(self) -> tuple[str, ...]:
-        """The IDs of the machines of the canary."""
+    def machine_ids(self, action: Action, observation: Observation) -> tuple[str, ...]:
+        """Return the IDs of the machines that a request names: those that lack the image, or the canary."""
+        if action is Action.APPLY:
+            return observation.machines_without_image
         return tuple(machine.id for machine in self._chosen or ())
 
     def observe(self, *, find_halted: bool) -> Observation:

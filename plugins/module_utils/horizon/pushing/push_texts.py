@@ -10,7 +10,8 @@ import datetime
 from ...common.errors import Conflict, StrataError, Unavailable, Unsupported
 from ..inventory.machines import MachineCounts
 from ..model import FARM, PendingState, SessionCounts, Target
-from .decision import Action, Reason
+from .decision import Action, Decision, Observation, Reason
+from .push_results import PushGoal
 
 _NAMED = 5
 #: Characters of a field of Horizon in a sentence.
@@ -50,7 +51,7 @@ def _other_pending_text(target: Target, image: str) -> str:
     )
 
 
-def ask_text(reason: Reason | None, target: Target, pending_image: str, connected: int, limit: int | None) -> str:
+def _ask_text(reason: Reason | None, target: Target, pending_image: str, connected: int, limit: int | None) -> str:
     """Return what an administrator has to do. ``pending_image`` names that image; ``connected`` and ``limit`` are numbers of sessions."""
     label = target.label
     texts = {
@@ -97,6 +98,13 @@ def canceled_too_late_text(target: Target) -> str:
         f"The image was published before the push to the {target.label} was canceled, and became the current image. "
         "To go back, push the previous image."
     )
+
+
+def asked_text(goal: PushGoal, decision: Decision, observation: Observation) -> str:
+    """Return what an administrator has to do so that the goal can be reached."""
+    pending = observation.target.pending
+    image = goal.name_image(pending.image) if pending and pending.image else "which Horizon does not name"
+    return _ask_text(decision.reason, observation.target, image, observation.connected, goal.wish.max_sessions)
 
 
 def unknown_text(target: Target) -> str:

@@ -22,7 +22,6 @@ from .push_results import (
     CANCELED,
     COMPLETE,
     FAILED,
-    NOT_STARTED,
     RUNNING,
     SCHEDULED,
     STAGED,
@@ -32,18 +31,15 @@ from .push_results import (
     PushTools,
 )
 from .push_texts import (
-    ask_text,
+    asked_text,
     busy_text,
     canceled_too_late_text,
     following_text,
     is_retryable,
     machines_text,
-    plan_text,
     provisioning_text,
     publish_error,
     refusal,
-    sessions_text,
-    settling_text,
     undone_text,
 )
 
@@ -97,21 +93,6 @@ class TargetPush:
 
     # -- steps
 
-    def plan(self) -> PushResult:
-        """Decide once and request nothing, for check mode."""
-        try:
-            observation = self._observe()
-            decision = decide(observation, self._goal.wish)
-            self.result.reason = decision.reason
-            self._planned(decision, observation)
-            self.result.counts = self._observer.count()
-            self.result.sessions = self._observer.sessions()
-            if self.result.status == NOT_STARTED and self.result.sessions is not None:
-                self.result.description += sessions_text(self.result.sessions)
-        except StrataError as error:
-            self._fail(error)
-        return self.result
-
     def step(self) -> None:
         """Observe and act once; set ``due``."""
         try:
@@ -145,7 +126,7 @@ class TargetPush:
         elif decision.action is Action.NOTHING:
             self._reached()
         elif decision.action is Action.ASK:
-            self._end(ACTION_REQUIRED, self._ask_text(decision, observation))
+            self._end(ACTION_REQUIRED, asked_text(self._goal, decision, observation))
         elif decision.action is Action.REFUSE:
             self._fail(refusal(decision.reason, observation.target, observation.now))
         elif decision.reason is not Reason.AFTER_FAILURE or self._may_push_again():
@@ -180,7 +161,7 @@ class TargetPush:
             self.result.reason = Reason.PROVISIONING_DISABLED if disabled else None
             self._end(ACTION_REQUIRED, provisioning_text(target) if disabled else undone_text(target))
             return
-        machine_ids = self._machine_ids(action, observation)
+        machine_ids = self._observer.machine_ids(action, observation)
         self.result.request = body_of(action, self._goal, target, machine_ids)
         try:
             send(action, self._goal, target, machine_ids)
@@ -211,11 +192,6 @@ class TargetPush:
         self.result.requests.append(action)
         if self._tools.on_request is not None:
             self._tools.on_request(self._goal, action, target)
-
-    def _machine_ids(self, action: Action, observation: Observation) -> tuple[str, ...]:
-        if action is Action.APPLY:
-            return observation.machines_without_image
-        return self._observer.chosen_ids
 
     def _was_undone(self, decision: Decision) -> bool:
         """Return whether an administrator or a different run has undone what this run reached or requested.
@@ -393,36 +369,6 @@ class TargetPush:
     def _end_machines(self, status: str, description: str) -> None:
         self.result.sessions = self._observer.sessions()
         self._end(status, description)
-
-    def _planned(self, decision: Decision, observation: Observation) -> None:
-        """Describe what a run would do first."""
-        target, wish = observation.target, self._goal.wish
-        result = self.result
-        if decision.action is Action.REFUSE:
-            self._fail(refusal(decision.reason, target, observation.now))
-        elif decision.action is Action.ASK:
-            self._end(ACTION_REQUIRED, self._ask_text(decision, observation))
-        elif decision.action is Action.NOTHING:
-            staged = wish.state is DesiredState.STAGED and target.current != wish.image
-            status = STAGED if staged else CANCELED if wish.state is DesiredState.CANCELED else COMPLETE
-            self._end(status, f"The {target.label} is in the desired state.")
-        elif decision.action is Action.SETTLE:
-            self._end(RUNNING, settling_text(target))
-        elif decision.action is Action.FOLLOW:
-            self._end(
-                SCHEDULED if self._starts_later(target) else RUNNING, following_text(target, self._goal.image_text)
-            )
-        else:
-            result.changed = True
-            result.requests.append(decision.action)
-            machine_ids = self._machine_ids(decision.action, observation)
-            result.request = body_of(decision.action, self._goal, target, machine_ids)
-            self._end(NOT_STARTED, plan_text(decision.action, target, self._goal.image_text, wish.start_time))
-
-    def _ask_text(self, decision: Decision, observation: Observation) -> str:
-        goal, pending = self._goal, observation.target.pending
-        image = goal.name_image(pending.image) if pending and pending.image else "which Horizon does not name"
-        return ask_text(decision.reason, observation.target, image, observation.connected, goal.wish.max_sessions)
 
     def _end(self, status: str, description: str) -> None:
         self.result.status, self.result.description, self.due = status, description, None

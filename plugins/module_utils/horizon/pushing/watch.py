@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .pushes import PushGoal, PushOptions, PushResult, PushTools, TargetPush
+from .push_plan import plan_push
+from .push_results import PushGoal, PushOptions, PushResult, PushTools
+from .pushes import TargetPush
 
 
 def run_pushes(
@@ -21,9 +23,9 @@ def run_pushes(
 
     A push that fails does not stop the others; its result has the error. In check mode, the results say what would be requested first.
     """
-    pushes = [TargetPush(goal, options, tools) for goal in goals]
     if check_mode:
-        return [push.plan() for push in pushes]
+        return [plan_push(goal, options, tools) for goal in goals]
+    pushes = [TargetPush(goal, options, tools) for goal in goals]
     while waiting := [push for push in pushes if push.due is not None]:
         first = min(waiting, key=lambda push: push.due or 0.0)
         pause = (first.due or 0.0) - tools.clock()
