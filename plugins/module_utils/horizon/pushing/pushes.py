@@ -271,7 +271,9 @@ class TargetPush:
         return True
 
     def _after_read_error(self, error: StrataError) -> None:
-        if error.code not in _TRANSIENT or self._read_failures >= self._options.retries:
+        # A server that does not answer for minutes must not prolong the time to wait.
+        overdue = self._in_progress and self._waited() >= self._options.timeout
+        if error.code not in _TRANSIENT or overdue or self._read_failures >= self._options.retries:
             self._fail(error)
         else:
             self._read_failures += 1

@@ -335,6 +335,15 @@ def test_temporary_failure_of_a_read_is_retried():
     assert push(pools).status == "Complete"
 
 
+def test_read_that_fails_when_the_time_to_wait_is_over_is_not_retried():
+    pools = FakePools(PUBLISHING)
+    error = Unavailable("Busy.", code="horizon.unavailable")
+    pools.read_errors = [None, error]
+    result = push(pools, options=PushOptions(retries=2, interval=15, timeout=10))
+    assert result.status == "Failed" and result.error is error
+    assert pools.log.count("read") == 2
+
+
 def test_reads_that_always_fail_end_the_push():
     pools = FakePools(CURRENT)
     pools.sessions_error = Unavailable("Busy.", code="horizon.unavailable")
