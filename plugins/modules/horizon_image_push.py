@@ -104,7 +104,7 @@ options:
         published at once.
       - Machines are replaced as soon as the image is published if not given.
       - A time in the past, by the clock of the Connection Server, is refused unless the pool has the image or the push is in progress.
-      - A different time reschedules a push of the same image that has not started.
+      - A different time reschedules a push of the same image that has not started. Without a time, a push that is scheduled keeps its time.
     type: str
   stop_on_first_error:
     description:
