@@ -85,7 +85,7 @@ def _ask_text(reason: Reason | None, target: Target, pending_image: str, connect
             "Set logoff_policy to force_logoff, or, while the image is pending, set replace to true to publish it again."
         ),
         Reason.TOO_MANY_SESSIONS: (
-            f"{connected} users are connected to the {label}; max_sessions allows {limit} for a forced logoff. "
+            f"{connected} {'user is' if connected == 1 else 'users are'} connected to the {label}; max_sessions allows {limit} for a forced logoff. "
             "Run the playbook when fewer users work, or use the policy wait_for_logoff."
         ),
     }
