@@ -5,24 +5,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
 import secrets
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Sequence
 from typing import Any
 
-from ansible_collections.strata.layering.tests.support.simulator import ControlError
+from ansible_collections.strata.layering.tests.support.simulated_server import (
+    ControlEndpoint,
+    ControlError,
+    ControlRules,
+)
 
 
-class HorizonRules:
+class HorizonRules(ControlRules):
     """The rules of a Horizon simulator: requests that fail, wait or lose their answer."""
-
-    def __init__(self, horizon: HorizonControl) -> None:
-        self._horizon = horizon
 
     def add(
         self,
@@ -67,28 +64,12 @@ class HorizonRules:
             "expire_tokens": expire_tokens,
             "act": act or [],
         }
-        return int(self._horizon.ask("POST", "/rules", rule)["id"])
+        return int(self._simulator.ask("POST", "/rules", rule)["id"])
 
     def throttle(self, method: str, path: str, *, retry_after: int = 1, count: int | None = 1, skip: int = 0) -> int:
         """Answer 429 with the header of Horizon."""
         headers = {"X-Rate-Limit-Retry-After-Seconds": str(retry_after)}
         return self.add(method, path, status=429, headers=headers, count=count, skip=skip)
-
-    def list(self) -> list[dict[str, Any]]:
-        """Return the rules, each with ``seen`` (matching requests) and ``hits`` (requests on which it acted)."""
-        return list(self._horizon.ask("GET", "/rules"))
-
-    def release(self, number: int) -> None:
-        """End the delay of a rule: requests that wait because of it continue."""
-        self._horizon.ask("POST", f"/rules/{number}/release")
-
-    def remove(self, number: int) -> None:
-        """Remove a rule; requests that wait because of it continue."""
-        self._horizon.ask("DELETE", f"/rules/{number}")
-
-    def clear(self) -> None:
-        """Remove all rules."""
-        self._horizon.ask("DELETE", "/rules")
 
 
 class HorizonClock:
@@ -116,7 +97,7 @@ class HorizonClock:
         self._horizon.ask("POST", "/clock", {"speed": speed})
 
 
-class HorizonControl:
+class HorizonControl(ControlEndpoint):
     """Describes pools, machines, sessions and faults to a Horizon simulator, and reads its state and its journal."""
 
     def __init__(self, domain: str) -> None:
@@ -126,19 +107,8 @@ class HorizonControl:
         self.clock = HorizonClock(self)
 
     def ask(self, method: str, path: str, value: object = None) -> Any:
-        """Send a request to the control endpoint: JSON in, JSON out."""
-        data = None if value is None else json.dumps(value).encode()
-        request = urllib.request.Request(self.control + urllib.parse.quote(path, safe="/?=&"), data=data, method=method)
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(request, timeout=60) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                text = error.read().decode(errors="replace")
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                text = json.loads(text)["error"]
-            raise ControlError(text) from None
+        """Send a request to the control endpoint; names in the path may have any characters."""
+        return super().ask(method, urllib.parse.quote(path, safe="/?=&"), value)
 
     def request(self, method: str, path: str, body: object = None, **query: str) -> Any:
         """Send a request to the REST API as another administrator, and return the body of the answer.

@@ -15,17 +15,15 @@ import json
 import os
 import pathlib
 import secrets
-import select
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import Any
 
 from ansible_collections.strata.layering.tests.support.horizon_control import HorizonControl
+from ansible_collections.strata.layering.tests.support.simulated_server import first_line, stop_process
 from ansible_collections.strata.layering.tests.support.simulator import Simulator
 
 _PACKAGE = "ansible_collections.strata.layering.tests.simulator_horizon"
@@ -116,7 +114,7 @@ class HorizonSimulator(HorizonControl):
                 },
             )
         assert self._process.stdout is not None
-        line = _first_line(self._process.stdout)
+        line = first_line(self._process.stdout, _START_TIMEOUT)
         if not line:
             text = self.log()
             self.stop()
@@ -228,39 +226,9 @@ class HorizonSimulator(HorizonControl):
         }
 
 
-def _first_line(output: IO[bytes]) -> bytes:
-    deadline = time.monotonic() + _START_TIMEOUT
-    line = b""
-    while not line.endswith(b"\n"):
-        ready = select.select([output], [], [], max(0.0, deadline - time.monotonic()))[0]
-        chunk = os.read(output.fileno(), 65536) if ready else b""
-        if not chunk:
-            return b""
-        line += chunk
-    return line
-
-
 def stop_saved(path: str | os.PathLike[str]) -> bool:
     """Stop the simulator that ``save`` wrote to a file and remove the file; False when it no longer ran."""
-    path = pathlib.Path(path)
-    if not path.exists():
-        return False
-    saved = json.loads(path.read_text(encoding="utf-8"))
-    pid, log = int(saved["pid"]), saved.get("log")
-    stopped = False
-    if _is_simulator(pid):
-        stopped = True
-        os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + 15
-        while _is_simulator(pid):
-            if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
-                break
-            time.sleep(0.05)
-    if log:
-        pathlib.Path(log).unlink(missing_ok=True)
-    path.unlink()
-    return stopped
+    return stop_process(path, _is_simulator)
 
 
 def _is_simulator(pid: int) -> bool:

@@ -18,18 +18,24 @@ import os
 import pathlib
 import re
 import secrets
-import select
 import shlex
-import signal
 import ssl
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import IO, Any
+
+from ansible_collections.strata.layering.tests.support.simulated_server import (
+    ControlEndpoint,
+    ControlError,
+    ControlRules,
+    first_line,
+    stop_process,
+)
+
+__all__ = ("ControlError", "Rules", "Simulator", "binary", "main", "run_go", "stop_saved")
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SOURCES = _ROOT / "tests" / "simulator"
@@ -130,15 +136,8 @@ def _go_version(program: str) -> tuple[int, ...]:
     return (0,)
 
 
-class ControlError(Exception):
-    """The control endpoint of the simulator refused a request."""
-
-
-class Rules:
+class Rules(ControlRules):
     """The fault and delay rules of a simulator."""
-
-    def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
 
     def add(
         self,
@@ -186,24 +185,8 @@ class Rules:
             "id"
         ]
 
-    def list(self) -> list[dict]:
-        """Return the rules, each with ``seen`` (matching calls) and ``hits`` (calls on which it acted)."""
-        return self._simulator.ask("GET", "/rules")
 
-    def release(self, number: int) -> None:
-        """End the delay of a rule: calls that wait because of it continue, and later calls do not wait."""
-        self._simulator.ask("POST", f"/rules/{number}/release")
-
-    def remove(self, number: int) -> None:
-        """Remove a rule; calls that wait because of it continue."""
-        self._simulator.ask("DELETE", f"/rules/{number}")
-
-    def clear(self) -> None:
-        """Remove all rules."""
-        self._simulator.ask("DELETE", "/rules")
-
-
-class Simulator:
+class Simulator(ControlEndpoint):
     """One simulated vCenter: a child process that ends with this object, or with this process.
 
     After ``start`` these are set: ``url`` (of the SOAP endpoint), ``host``, ``port``, ``username``, ``password``,
@@ -290,24 +273,13 @@ class Simulator:
                 env={**os.environ, "STRATA_SIMULATOR_PASSWORD": self.password},
             )
         assert self._process.stdout is not None
-        line = self._first_line(self._process.stdout)
+        line = first_line(self._process.stdout, self._start_timeout)
         if not line:
             text = self.log()
             self.stop()
             raise RuntimeError(f"The simulator did not start: {text.strip()[-2000:]}")
         self._take(json.loads(line))
         return self
-
-    def _first_line(self, output: IO[bytes]) -> bytes:
-        deadline = time.monotonic() + self._start_timeout
-        line = b""
-        while not line.endswith(b"\n"):
-            ready = select.select([output], [], [], max(0.0, deadline - time.monotonic()))[0]
-            chunk = os.read(output.fileno(), 65536) if ready else b""
-            if not chunk:
-                return b""
-            line += chunk
-        return line
 
     def _take(self, info: dict) -> None:
         parts = urllib.parse.urlsplit(info["url"])
@@ -401,21 +373,6 @@ class Simulator:
                 "REQUESTS_CA_BUNDLE": self.ca_file,
             }
         return values
-
-    def ask(self, method: str, path: str, value: object = None) -> Any:
-        """Send a request to the control endpoint: JSON in, JSON out."""
-        data = None if value is None else json.dumps(value).encode()
-        request = urllib.request.Request(self.control + path, data=data, method=method)
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(request, timeout=60) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                text = error.read().decode(errors="replace")
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                text = json.loads(text)["error"]
-            raise ControlError(text) from None
 
     def journal(self, *, after: int = 0, kind: str | None = None, method: str | None = None) -> list[dict]:
         """Return the recorded calls, in order: ``kind`` is soap, nfc or guest; ``method`` a SOAP method, NFC:PUT or NFC:GET."""
@@ -527,27 +484,9 @@ class Simulator:
         return simulator
 
 
-def stop_saved(path: str | os.PathLike) -> bool:
+def stop_saved(path: str | os.PathLike[str]) -> bool:
     """Stop the simulator that ``save`` wrote to a file and remove the file; False when it no longer ran."""
-    path = pathlib.Path(path)
-    if not path.exists():
-        return False
-    saved = json.loads(path.read_text(encoding="utf-8"))
-    pid, log = int(saved["pid"]), saved.get("log")
-    stopped = False
-    if _is_simulator(pid):
-        stopped = True
-        os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + 15
-        while _is_simulator(pid):
-            if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
-                break
-            time.sleep(0.05)
-    if log:
-        pathlib.Path(log).unlink(missing_ok=True)
-    path.unlink()
-    return stopped
+    return stop_process(path, _is_simulator)
 
 
 def _is_simulator(pid: int) -> bool:

@@ -177,7 +177,6 @@ class Machine:
     pending: ImageRef | None = None
     operation_state: str | None = None
     logoff_policy: str | None = None
-    held: bool = False
     in_session: bool = False
     faulty: bool = False
     error: str | None = None

@@ -48,8 +48,6 @@ class VirtualCenter:
     id: str
     server_name: str
     instance_uuid: str | None
-    enabled: bool
-    display_name: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ _Image = TypeVar("_Image", BaseVm, Snapshot)
 
 
 class BaseImages:
-    """The vCenters, base VMs and snapshots of a pod; each answer is read once per object, and again after ``refresh``.
+    """The vCenters, base VMs and snapshots of a pod; each answer is read once per object.
 
     Methods that read raise as every request of the client, and Corrupt (``horizon.answer``).
     """
@@ -91,12 +89,6 @@ class BaseImages:
         self._vms: dict[str, tuple[BaseVm, ...]] = {}
         self._snapshots: dict[tuple[str, str], tuple[Snapshot, ...]] = {}
 
-    def refresh(self) -> None:
-        """Forget all answers."""
-        self._vcenters = None
-        self._vms.clear()
-        self._snapshots.clear()
-
     def vcenters(self) -> tuple[VirtualCenter, ...]:
         """Return the vCenters of the pod."""
         if self._vcenters is None:
@@ -106,8 +98,6 @@ class BaseImages:
                     id=record.text("id"),
                     server_name=record.text_or_none("server_name") or "",
                     instance_uuid=(record.text_or_none("instance_uuid") or "").lower() or None,
-                    enabled=record.flag("enabled", default=True),
-                    display_name=record.text_or_none("display_name"),
                 )
                 for record in records_of(answer, "the vCenters of Horizon")
             )

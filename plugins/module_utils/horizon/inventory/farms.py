@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from ...common.errors import Conflict, InvalidInput, Unsupported
@@ -18,15 +18,13 @@ from ..model import (
     PendingState,
     PushRequest,
     PushSettings,
-    SessionCounts,
     Target,
 )
 from ..rest.answers import Answer
-from ..rest.client import HorizonClient
 from .machines import farm_servers
-from .sessions import count_sessions
+from .shared_requests import SharedRequests
 from .status_fields import compute_profile_in, image_in, kept_fields, known_value, read_pending
-from .targets import common_body, find_targets, item_path, machine_results, require_success
+from .targets import common_body, item_path
 
 #: The oldest versions that have all fields that a push needs; Horizon 2206 introduced them.
 FARMS = "/inventory/v4/farms"
@@ -42,26 +40,18 @@ _OPERATIONS = {
 _PUSHED = (PendingState.PENDING_PUBLISH, PendingState.PUBLISHING, PendingState.READY)
 
 
-class Farms:
+class Farms(SharedRequests):
     """The RDS farms of a pod (``TargetApi``)."""
 
     kind = FARM
+    _targets = FARMS
+    _actions = _ACTIONS
 
-    def __init__(self, client: HorizonClient) -> None:
-        self._client = client
-        self._machine_names: dict[str, str] = {}
+    def _read(self, value: Any) -> Target:
+        return read_farm(value)
 
-    def all(self) -> list[Target]:
-        """Return all farms that the user may see, by name."""
-        return sorted(map(read_farm, self._client.pages(FARMS)), key=lambda farm: farm.name)
-
-    def find(self, names: Sequence[str]) -> list[Target]:
-        """Return the farms with exactly these names. Raises NotFound (horizon.no_such_target)."""
-        return find_targets(self._client, FARMS, names, read_farm, FARM)
-
-    def read(self, target_id: str) -> Target:
-        """Return a farm as it is now."""
-        return read_farm(self._client.get(item_path(FARMS, target_id)))
+    def _members(self, target: Target) -> Iterable[Machine]:
+        return farm_servers(self._client, target)
 
     def request_body(self, target: Target, request: PushRequest) -> dict[str, Any]:
         """Return the body of an immediate maintenance with an image; the recurring maintenance of the farm stays as it is.
@@ -86,10 +76,8 @@ class Farms:
 
     def push(self, target: Target, request: PushRequest) -> tuple[MachineResult, ...]:
         """Request a push. Raises Unavailable (horizon.machines_refused) if it was accepted, but not for all servers."""
-        body = self.request_body(target, request)
-        answer = self._client.post(item_path(_PUSH, target.id, "action/schedule-maintenance"), body)
-        results = machine_results(answer, f"the push to the {target.label}")
-        return require_success(results, target, "push the image to", self._machine_names)
+        path = item_path(_PUSH, target.id, "action/schedule-maintenance")
+        return self._send_push(path, self.request_body(target, request), target)
 
     def cancel(self, target: Target) -> None:
         """Cancel the scheduled push, or remove the image that is held.
@@ -107,17 +95,6 @@ class Farms:
         path = item_path(_ACTIONS, target.id, "action/cancel-scheduled-maintenance")
         self._client.post(path, {"maintenance_mode": _IMMEDIATE})
 
-    def promote(self, target: Target) -> None:
-        """Make the image that is held the current image."""
-        self._client.post(item_path(_ACTIONS, target.id, "action/promote-pending-image"))
-
-    def apply(self, target: Target, machine_ids: Sequence[str]) -> tuple[MachineResult, ...]:
-        """Apply the image that is held to RDS servers. Raises Unavailable (horizon.machines_refused)."""
-        path = item_path(_ACTIONS, target.id, "action/apply-image")
-        answer = self._client.post(path, list(dict.fromkeys(machine_ids)), pending_image="true")
-        results = machine_results(answer, f"the servers of the {target.label}")
-        return require_success(results, target, "apply the image to", self._machine_names)
-
     def enable_provisioning(self, target: Target) -> None:
         """Raise Unsupported (horizon.enable_provisioning): Horizon has this request for pools only."""
         raise Unsupported(
@@ -129,16 +106,6 @@ class Farms:
 
     def resume(self, target: Target, *, stop_on_first_error: bool) -> None:
         """Do nothing: Horizon has no tasks of farms that could be resumed."""
-
-    def machines(self, target: Target) -> tuple[Machine, ...]:
-        """Return the RDS servers of a farm, by name."""
-        found = farm_servers(self._client, target)
-        self._machine_names.update((machine.id, machine.name) for machine in found)
-        return found
-
-    def sessions(self, target: Target, machine_ids: Collection[str] | None = None) -> SessionCounts:
-        """Return the number of sessions of all servers, or of those with these IDs."""
-        return count_sessions(self._client, target, machine_ids)
 
 
 def read_farm(value: Any) -> Target:

@@ -16,7 +16,7 @@ from ..rest.client import HorizonClient
 from .similar_names import listed, similar_names
 from .status_fields import image_in
 
-#: The oldest versions that report the image of a machine and whether it is held; Horizon 2206 has both.
+#: The oldest versions that report the image of a machine; Horizon 2206 has both.
 MACHINES, RDS_SERVERS = "/inventory/v3/machines", "/inventory/v1/rds-servers"
 
 _AVAILABLE = "AVAILABLE"
@@ -172,7 +172,6 @@ def read_machine(value: Any) -> Machine:
     return _machine(
         answer,
         managed,
-        held=answer.flag("held_machine"),
         in_session=bool(answer.text_or_none("session_id")),
         error="The VM is missing in vCenter" if missing else managed.text_or_none("clone_error_message") or None,
         missing=missing,
@@ -184,11 +183,11 @@ def read_rds_server(value: Any) -> Machine:
     answer = Answer(value, "an RDS server")
     name = answer.text("name")
     answer = Answer(value, f"the RDS server {name}")
-    return _machine(answer, answer, held=False, in_session=(answer.number_or_none("session_count") or 0) > 0)
+    return _machine(answer, answer, in_session=(answer.number_or_none("session_count") or 0) > 0)
 
 
 def _machine(
-    answer: Answer, images: Answer, *, held: bool, in_session: bool, error: str | None = None, missing: bool = False
+    answer: Answer, images: Answer, *, in_session: bool, error: str | None = None, missing: bool = False
 ) -> Machine:
     state = answer.text_or_none("state") or ""
     operation_state = images.text_or_none("operation_state")
@@ -205,7 +204,6 @@ def _machine(
         pending=image_in(images, "pending_base_vm_id", "pending_base_vm_snapshot_id"),
         operation_state=None if operation_state in _NO_OPERATION else operation_state,
         logoff_policy=images.text_or_none("logoff_policy"),
-        held=held,
         in_session=in_session,
         faulty=faulty,
         # An error of an earlier attempt may remain after a machine works.

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from ...common.errors import NotFound, Unavailable, Unsupported
@@ -17,21 +17,13 @@ from ..model import (
     Operation,
     PushRequest,
     PushSettings,
-    SessionCounts,
     Target,
 )
 from ..rest.answers import Answer, records_of
-from ..rest.client import HorizonClient
 from .machines import pool_machines
-from .sessions import count_sessions
+from .shared_requests import SharedRequests
 from .status_fields import compute_profile_in, image_in, kept_fields, known_value, read_pending
-from .targets import (
-    common_body,
-    find_targets,
-    item_path,
-    machine_results,
-    require_success,
-)
+from .targets import common_body, item_path, machine_results
 
 #: The oldest versions that have all fields that a push needs; Horizon 2206 introduced them.
 POOLS = "/inventory/v6/desktop-pools"
@@ -39,26 +31,18 @@ _PUSH, _ACTIONS = "/inventory/v2/desktop-pools", "/inventory/v1/desktop-pools"
 _INSTANT_CLONE = "INSTANT_CLONE"
 
 
-class Pools:
+class Pools(SharedRequests):
     """The desktop pools of a pod (``TargetApi``)."""
 
     kind = POOL
+    _targets = POOLS
+    _actions = _ACTIONS
 
-    def __init__(self, client: HorizonClient) -> None:
-        self._client = client
-        self._machine_names: dict[str, str] = {}
+    def _read(self, value: Any) -> Target:
+        return read_pool(value)
 
-    def all(self) -> list[Target]:
-        """Return all pools that the user may see, by name."""
-        return sorted(map(read_pool, self._client.pages(POOLS)), key=lambda pool: pool.name)
-
-    def find(self, names: Sequence[str]) -> list[Target]:
-        """Return the pools with exactly these names. Raises NotFound (horizon.no_such_target)."""
-        return find_targets(self._client, POOLS, names, read_pool, POOL)
-
-    def read(self, target_id: str) -> Target:
-        """Return a pool as it is now."""
-        return read_pool(self._client.get(item_path(POOLS, target_id)))
+    def _members(self, target: Target) -> Iterable[Machine]:
+        return pool_machines(self._client, target)
 
     def request_body(self, target: Target, request: PushRequest) -> dict[str, Any]:
         """Return the body of a push.
@@ -83,25 +67,12 @@ class Pools:
 
     def push(self, target: Target, request: PushRequest) -> tuple[MachineResult, ...]:
         """Request a push. Raises Unavailable (horizon.machines_refused) if it was accepted, but not for all machines."""
-        body = self.request_body(target, request)
-        answer = self._client.post(item_path(_PUSH, target.id, "action/schedule-push-image"), body)
-        results = machine_results(answer, f"the push to the {target.label}")
-        return require_success(results, target, "push the image to", self._machine_names)
+        path = item_path(_PUSH, target.id, "action/schedule-push-image")
+        return self._send_push(path, self.request_body(target, request), target)
 
     def cancel(self, target: Target) -> None:
         """Cancel the scheduled push, or remove the image that is held."""
         self._client.post(item_path(_ACTIONS, target.id, "action/cancel-scheduled-push-image"))
-
-    def promote(self, target: Target) -> None:
-        """Make the image that is held the current image."""
-        self._client.post(item_path(_ACTIONS, target.id, "action/promote-pending-image"))
-
-    def apply(self, target: Target, machine_ids: Sequence[str]) -> tuple[MachineResult, ...]:
-        """Apply the image that is held to machines. Raises Unavailable (horizon.machines_refused)."""
-        path = item_path(_ACTIONS, target.id, "action/apply-image")
-        answer = self._client.post(path, list(dict.fromkeys(machine_ids)), pending_image="true")
-        results = machine_results(answer, f"the machines of the {target.label}")
-        return require_success(results, target, "apply the image to", self._machine_names)
 
     def enable_provisioning(self, target: Target) -> None:
         """Enable provisioning.
@@ -139,16 +110,6 @@ class Pools:
             if is_push and (task.number_or_none("halted_vmtask_count") or 0) > 0:
                 body = {"retry_failed_vms": True, "stop_on_error": stop_on_first_error}
                 self._client.post(item_path(tasks, task.text("id"), "action/resume"), body)
-
-    def machines(self, target: Target) -> tuple[Machine, ...]:
-        """Return the machines of a pool, by name."""
-        found = pool_machines(self._client, target)
-        self._machine_names.update((machine.id, machine.name) for machine in found)
-        return found
-
-    def sessions(self, target: Target, machine_ids: Collection[str] | None = None) -> SessionCounts:
-        """Return the number of sessions of all machines, or of those with these IDs."""
-        return count_sessions(self._client, target, machine_ids)
 
 
 def read_pool(value: Any) -> Target:

@@ -71,7 +71,7 @@ REQUESTS = frozenset(
     )
 )
 #: Requests after which Horizon creates machines with the image.
-_REMAKES_MACHINES = frozenset((Action.PUSH, Action.STAGE, Action.PROMOTE, Action.APPLY, Action.RESUME))
+REMAKES_MACHINES = frozenset((Action.PUSH, Action.STAGE, Action.PROMOTE, Action.APPLY, Action.RESUME))
 
 
 class Reason(enum.Enum):
@@ -337,7 +337,7 @@ def _gate(observation: Observation, wish: Wish, decision: Decision) -> Decision:
     refusal = _refusal_of_request(observation, wish, decision.action)
     if refusal is not None:
         return Decision(Action.REFUSE, refusal)
-    if decision.action not in _REMAKES_MACHINES:
+    if decision.action not in REMAKES_MACHINES:
         return decision if decision.action is not Action.RESCHEDULE else _limit_sessions(observation, wish, decision)
     if target.provisioning is False:
         # Horizon has no request that enables the provisioning of a farm alone.

@@ -14,7 +14,17 @@ from ...common.errors import Corrupt, StrataError, TimedOut
 from ..inventory.machines import MachineCounts
 from ..model import PendingState, Target, is_same_state
 from ..rest.client import AnswerLost
-from .decision import REQUESTS, Action, Decision, DesiredState, Observation, Reason, decide, starts_later
+from .decision import (
+    REMAKES_MACHINES,
+    REQUESTS,
+    Action,
+    Decision,
+    DesiredState,
+    Observation,
+    Reason,
+    decide,
+    starts_later,
+)
 from .observer import PushObserver
 from .push_requests import body_of, send
 from .push_results import (
@@ -181,13 +191,7 @@ class TargetPush:
     def _record(self, action: Action, target: Target) -> None:
         """Remember a request that Horizon accepted, and report it to the caller."""
         self._accepted = (action, target)
-        self._in_progress = self._in_progress or action in (
-            Action.PUSH,
-            Action.STAGE,
-            Action.PROMOTE,
-            Action.APPLY,
-            Action.RESUME,
-        )
+        self._in_progress = self._in_progress or action in REMAKES_MACHINES
         self.result.changed = True
         self.result.requests.append(action)
         if self._tools.on_request is not None:

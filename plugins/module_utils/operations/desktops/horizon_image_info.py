@@ -21,7 +21,8 @@ from ...horizon.rest.client import HorizonClient
 from ..options import RepositoryOptions
 from .horizon_image_choice import RecordedImages
 from .horizon_options import HorizonOptions
-from .horizon_target_info import require_repository, vcenter_result
+from .horizon_results import vcenter_result
+from .horizon_target_info import require_repository
 
 
 @dataclass(frozen=True, kw_only=True)

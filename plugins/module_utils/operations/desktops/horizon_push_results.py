@@ -17,6 +17,7 @@ from ...horizon.pushing.push_results import FAILED, NOT_STARTED, PushResult
 from ...horizon.pushing.push_texts import time_text
 from ...horizon.rest.client import Environment
 from .horizon_image_choice import ChosenImage, Images
+from .horizon_results import pod_result, sessions_result, vcenter_result
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Describer:
             }
             if counts
             else None,
-            "sessions": {"connected": sessions.connected, "disconnected": sessions.disconnected} if sessions else None,
+            "sessions": sessions_result(sessions) if sessions else None,
             "request": result.request,
         }
 
@@ -88,17 +89,13 @@ class Describer:
         )
 
     def _common(self, prepared: Prepared) -> dict[str, Any]:
-        target, vcenter = prepared.target, prepared.vcenter
+        target = prepared.target
         return {
             "target": {"kind": target.kind, "name": target.name, "id": target.id},
             "image": self.images.describe_chosen(prepared.image) if prepared.image else None,
             "previous": self.image(prepared, target.current),
-            "vcenter": {"hostname": vcenter.server_name, "instance_uuid": vcenter.instance_uuid} if vcenter else None,
-            "horizon": {
-                "version": self.environment.version,
-                "build": self.environment.build,
-                "pod": self.environment.pod,
-            },
+            "vcenter": vcenter_result(prepared.vcenter),
+            "horizon": pod_result(self.environment),
         }
 
     def difference(self, prepared: Prepared, wish: Wish, result: PushResult) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -24,6 +24,7 @@ from ...horizon.rest.client import HorizonClient
 from ..options import RepositoryOptions
 from .horizon_image_choice import Images, RecordedImages
 from .horizon_options import HorizonOptions
+from .horizon_results import pod_result, sessions_result, vcenter_result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +90,8 @@ def _info(client: HorizonClient, api: TargetApi, key: str, options: HorizonTarge
     info = _Info(api, Images(BaseImages(client), recorded), recorded, options)
     targets = api.find(options.names) if options.names else api.all()
     described = [found for found in map(info.describe, targets) if found is not None]
-    environment = client.environment
-    horizon = {"version": environment.version, "build": environment.build, "pod": environment.pod}
     warnings = lookup_warnings("image template", options.template, recorded.templates())
-    return Outcome(False, result={key: described, "horizon": horizon}, warnings=warnings)
+    return Outcome(False, result={key: described, "horizon": pod_result(client.environment)}, warnings=warnings)
 
 
 @dataclass(frozen=True)
@@ -147,18 +146,10 @@ class _Info:
     def _machines_and_sessions(self, target: Target) -> dict[str, Any]:
         if not self.options.machines:
             return {"machines": None, "sessions": None}
-        sessions = self.api.sessions(target)
         return {
             "machines": _machines_result(self.api.machines(target), target.current, target.pending),
-            "sessions": {"connected": sessions.connected, "disconnected": sessions.disconnected},
+            "sessions": sessions_result(self.api.sessions(target)),
         }
-
-
-def vcenter_result(vcenter: VirtualCenter | None) -> dict[str, Any] | None:
-    """Return a vCenter as results have it."""
-    if vcenter is None:
-        return None
-    return {"hostname": vcenter.server_name, "instance_uuid": vcenter.instance_uuid}
 
 
 def profile_result(target: Target) -> dict[str, Any] | None:

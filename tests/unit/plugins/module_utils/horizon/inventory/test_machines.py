@@ -63,9 +63,6 @@ class TestReadMachine:
     def test_operation_that_is_over_is_none(self, state):
         assert read_machine(machine_answer("m1", managed={"operation_state": state})).operation_state is None
 
-    def test_held_machine_is_held(self):
-        assert read_machine(machine_answer("m1", held_machine=True)).held
-
     def test_unmanaged_machine_has_no_image(self):
         assert read_machine({"id": "1", "name": "pc", "type": "UNMANAGED_MACHINE"}).image is None
 

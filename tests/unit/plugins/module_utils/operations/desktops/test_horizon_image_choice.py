@@ -31,8 +31,8 @@ from ansible_collections.strata.layering.plugins.module_utils.operations.desktop
 )
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 
-_BERLIN = VirtualCenter("vc-1", "vc1.example.com", "aaaa-1", True, "Berlin")
-_MUNICH = VirtualCenter("vc-2", "vc2.example.com", "aaaa-2", True, "Munich")
+_BERLIN = VirtualCenter("vc-1", "vc1.example.com", "aaaa-1")
+_MUNICH = VirtualCenter("vc-2", "vc2.example.com", "aaaa-2")
 _SALES = Target(kind=POOL, id="p1", name="sales", vcenter_id="vc-1")
 
 
