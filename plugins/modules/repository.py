@@ -107,7 +107,8 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    from ..module_utils.operations.repository import RepositoryModuleOptions, ensure_repository
+    from ..module_utils.operations.repository import ensure_repository
+    from ..module_utils.operations.repository_states.repository_module_options import RepositoryModuleOptions
 
     run(
         module,

@@ -1,160 +1,30 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module repository: create, verify or clean up the repository."""
+"""The module repository: create, verify or clean up the repository. Each state has a file in ``repository_states``."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
 
-from ..catalog import document_collections
-from ..catalog.templates import resolve
-from ..common.errors import Conflict, Corrupt, NotFound
 from ..common.outcome import Outcome
-from ..layers.layer_version import KINDS
-from ..repository.garbage_collection import GRACE, Collected, collect
-from ..repository.repository import Repository, refuse_unusable
-from ..repository.verification import verify
-from .options import RepositoryOptions
+from .repository_states.collected import collect_unused
+from .repository_states.present import create
+from .repository_states.repository_module_options import RepositoryModuleOptions
+from .repository_states.verified import verify_all
 
-
-@dataclass(frozen=True, kw_only=True)
-class RepositoryModuleOptions:
-    """Options of the module repository."""
-
-    repository: RepositoryOptions
-    state: str
-
-    @classmethod
-    def from_params(cls, params: Mapping[str, Any]) -> RepositoryModuleOptions:
-        """Read the parameters of the module."""
-        return cls(repository=RepositoryOptions.from_params(params), state=params["state"])
+#: The function of each state: (options, check mode).
+_STATES: Mapping[str, Callable[[RepositoryModuleOptions, bool], Outcome]] = {
+    "present": create,
+    "verified": verify_all,
+    "collected": collect_unused,
+}
 
 
 def ensure_repository(options: RepositoryModuleOptions, *, check_mode: bool) -> Outcome:
     """Bring the repository into its state.
 
     Raises:
-        NotFound, InvalidInput, Unsupported, Unavailable: as ``Repository.open``.
-        Corrupt: ``operations.repository_damaged`` if verifying finds damage; ``repository.collect_unsafe`` if
-            damage keeps the repository from being cleaned up.
+        StrataError: as the function of the state.
     """
-    if options.state == "present":
-        return _create(options.repository, check_mode)
-    if options.state == "verified":
-        return _verify(options.repository.open())
-    return _collect(options.repository, check_mode)
-
-
-def _create(options: RepositoryOptions, check_mode: bool) -> Outcome:
-    path = options.path
-    try:
-        options.open(check_mode=check_mode)
-        return Outcome(False, {"repository": path}, {"repository": path})
-    except NotFound:
-        if check_mode:
-            refuse_unusable(path)
-        else:
-            repository = Repository.open(path, create=True)
-            repository.audit.append("create", "repository", path, comment=options.comment)
-        return Outcome(True, None, {"repository": path})
-
-
-def _verify(repository: Repository) -> Outcome:
-    damages = verify(repository, check=document_collections.check_document)
-    if damages:
-        more = f" ({len(damages) - 1} more)" if len(damages) > 1 else ""
-        raise Corrupt(
-            f"The repository {repository.path} is damaged: {damages[0].message}{more}",
-            code="operations.repository_damaged",
-            hint="Restore the damaged content, which details lists, from a backup, or build the layers again.",
-            damaged=[damage.to_dict() for damage in damages],
-        )
-    return Outcome(False, result={"damaged": [], "blobs": len(repository.layout.blobs.digests())})
-
-
-def _collect(options: RepositoryOptions, check_mode: bool) -> Outcome:
-    repository = options.open(check_mode=check_mode)
-    outdated, abandoned = _outdated_images(repository), _abandoned_layers(repository)
-    result = collect(
-        repository, references=[*outdated, *abandoned], dry_run=check_mode, check=document_collections.check_document
-    )
-    changed = bool(outdated or abandoned or result.blobs or result.temporaries)
-    if changed and not check_mode:
-        repository.audit.append(
-            "collect",
-            "repository",
-            repository.path,
-            comment=options.comment,
-            details={"freed": result.freed, "blobs": len(result.blobs)},
-        )
-    before = {"unneeded_blobs": result.blobs, "outdated_images": outdated, "abandoned_layers": abandoned}
-    kept = {"kept_young": result.kept_young, "kept_young_bytes": result.kept_young_bytes}
-    return Outcome(
-        changed, before, dict.fromkeys(before, []), {"freed": result.freed, **kept, "message": _kept(result)}
-    )
-
-
-def _kept(result: Collected) -> str:
-    """Return the sentence about unused data that is still kept."""
-    if not result.kept_young:
-        return "The repository contains no other unused data."
-    hours = round(GRACE / 3600)
-    blobs, are, they, them = (
-        ("blob", "is", "it is", "it") if result.kept_young == 1 else ("blobs", "are", "they are", "them")
-    )
-    return (
-        f"{result.kept_young} unused {blobs} ({result.kept_young_bytes} bytes) {are} kept, because {they} younger than"
-        f" {hours} hours and another run may be about to use {them}. A later call removes {them}."
-    )
-
-
-def _outdated_images(repository: Repository) -> list[str]:
-    """Return references of thin images that no template yields any more and that are not published.
-
-    They can be composed again. The image that a packaging machine was created with is kept: composed again
-    it could have other bytes, with which the disk of the VM cannot be compared.
-    """
-    from ..images.stored.thin_image import reference_of, stored
-
-    kept = {
-        image.content_digest
-        for _name, document in document_collections.images(repository).all()
-        for image in document.images
-    }
-    kept |= {record.base.content_digest for _name, record in document_collections.packaging_records(repository).all()}
-    for _name, template in document_collections.templates(repository).all():
-        with contextlib.suppress(NotFound, Conflict):
-            kept.add(resolve(repository, template).content_digest)
-    return [reference_of(digest) for digest in stored(repository) if digest not in kept]
-
-
-def _abandoned_layers(repository: Repository) -> list[str]:
-    """Return references of layer versions that no document names: a process was killed while it added or removed one.
-
-    A version that was built within the grace period may still be recorded.
-    """
-    known = {
-        entry.digest
-        for kind in KINDS
-        for _name, layer in document_collections.layers(repository, kind).all()
-        for entry in layer.versions.values()
-    }
-    oldest = time.time() - GRACE
-    return [
-        reference
-        for reference, item in repository.layout.references().items()
-        if reference.startswith("layers/") and item.digest not in known and _created(repository, item.digest) < oldest
-    ]
-
-
-def _created(repository: Repository, digest: str) -> float:
-    try:
-        return os.stat(repository.layout.blobs.path(digest)).st_mtime
-    except FileNotFoundError:
-        return 0.0
+    return _STATES[options.state](options, check_mode)

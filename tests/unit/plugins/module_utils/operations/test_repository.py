@@ -18,9 +18,9 @@ from ansible_collections.strata.layering.plugins.module_utils.layers.layer_versi
     LayerVersion,
 )
 from ansible_collections.strata.layering.plugins.module_utils.operations.options import RepositoryOptions
-from ansible_collections.strata.layering.plugins.module_utils.operations.repository import (
+from ansible_collections.strata.layering.plugins.module_utils.operations.repository import ensure_repository
+from ansible_collections.strata.layering.plugins.module_utils.operations.repository_states.repository_module_options import (
     RepositoryModuleOptions,
-    ensure_repository,
 )
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.support.layer_documents import software_entry
