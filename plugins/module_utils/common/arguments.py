@@ -117,6 +117,59 @@ def horizon_servers_arguments() -> dict[str, Any]:
     return {"horizon": {"type": "list", "elements": "dict", "default": [], "options": options}}
 
 
+def registry_arguments() -> dict[str, Any]:
+    """Return the arguments of the connection to an OCI registry. ``registry`` is HOST[:PORT][/PREFIX]."""
+    return {
+        "registry": {"type": "str"},
+        "registry_username": {"type": "str", "fallback": (environment, ["REGISTRY_USERNAME"])},
+        "registry_password": {"type": "str", "no_log": True, "fallback": (environment, ["REGISTRY_PASSWORD"])},
+        "registry_auth_file": {"type": "path", "fallback": (environment, ["REGISTRY_AUTH_FILE"])},
+        "validate_certs": {"type": "bool", "default": True, "fallback": (environment, ["REGISTRY_VALIDATE_CERTS"])},
+        "ca_path": {"type": "path", "fallback": (environment, ["REGISTRY_CA_PATH"])},
+        "plain_http": {"type": "bool", "default": False, "fallback": (environment, ["REGISTRY_PLAIN_HTTP"])},
+        # The URL may contain a password.
+        "proxy": {"type": "str", "no_log": True, "fallback": (environment, ["REGISTRY_PROXY"])},
+        "chunk_size_mb": {"type": "int", "default": 64},
+    }
+
+
+def remote_arguments() -> dict[str, Any]:
+    """Return the arguments that name the remote of a transfer, and its credentials."""
+    return dict(
+        registry_arguments(),
+        **share_arguments(),
+        file_share={"type": "path"},
+        other_repository={"type": "path"},
+        file={"type": "path"},
+        flat={"type": "bool", "default": False},
+    )
+
+
+def verification_arguments() -> dict[str, Any]:
+    """Return the arguments of the policy by which signatures are verified."""
+    return {
+        "verify_keys": {
+            "type": "list",
+            "elements": "path",
+            "no_log": False,
+            "fallback": (environment, ["STRATA_VERIFY_KEYS"]),
+        },
+        "signatures": {"type": "str", "choices": ["required", "optional"]},
+    }
+
+
+def signing_arguments() -> dict[str, Any]:
+    """Return the arguments of the key with which a push signs."""
+    return {
+        "sign_key": {"type": "path", "no_log": False, "fallback": (environment, ["STRATA_SIGN_KEY"])},
+        "sign_key_passphrase": {
+            "type": "str",
+            "no_log": True,
+            "fallback": (environment, ["STRATA_SIGN_KEY_PASSPHRASE"]),
+        },
+    }
+
+
 def transfer_arguments() -> dict[str, Any]:
     """Return the argument of modules that transfer disks to or from ESXi hosts."""
     return {"stall_timeout": {"type": "int", "default": 900}}
