@@ -13,7 +13,6 @@ import enum
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from ..common.errors import InvalidInput
 
@@ -30,8 +29,6 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST_REPOSITORY = 255
 #: Hosts that mean this computer: a registry there may be used without TLS.
 _LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|::1")
-
-_NO_ANNOTATIONS: Mapping[str, str] = MappingProxyType({})
 
 
 class Uploaded(enum.Enum):
@@ -62,7 +59,7 @@ class Referrer:
     size: int
     media_type: str
     artifact_type: str
-    annotations: Mapping[str, str] = _NO_ANNOTATIONS
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -202,6 +202,34 @@ class Blobs:
                     hint="Transfer the data again. If the error remains, the source is damaged.",
                 )
         return writer.descriptor
+
+    def receive(self, blob: Descriptor, fill: Callable[[str], None]) -> None:
+        """Store a blob that ``fill`` writes to a path, unless it exists.
+
+        ``fill`` must have compared what it wrote with the digest. The path is the same in each call, so that ``fill`` can
+        continue what a killed process has left; garbage collection removes it after a day. Only one process may receive
+        a blob at a time.
+
+        Raises:
+            Corrupt: ``repository.digest_mismatch`` if the file has another size than the descriptor.
+            NoSpace: ``repository.no_space``.
+        """
+        if self.has(blob.digest):
+            return
+        partial = os.path.join(self._temporary, TEMPORARY_PREFIX + "part-" + check_digest(blob.digest)[7:])
+        with space_for("a blob"):
+            fill(partial)
+            with open(partial, "rb+") as stream:
+                size = os.fstat(stream.fileno()).st_size
+                os.fsync(stream.fileno())
+            if size != blob.size:
+                os.unlink(partial)
+                raise Corrupt(
+                    f"The data for the blob {blob.digest} have {size} bytes, not {blob.size}.",
+                    code="repository.digest_mismatch",
+                    hint="Transfer the data again. If the error remains, the source is damaged.",
+                )
+            self._store(partial, blob)
 
     def _holds(self, digest: str, data: bytes) -> bool:
         path = self.path(digest)

@@ -122,6 +122,21 @@ class Layout:
                 self._set_reference(reference, manifest, artifact_type)
         return manifest
 
+    def adopt_manifest(self, data: bytes, reference: str) -> Descriptor:
+        """Store a manifest as it is, whose blobs are stored already, and set ``reference`` to it; return its descriptor.
+
+        Raises:
+            NotFound: ``repository.blob_missing`` if a blob that it lists is missing.
+            Corrupt: ``repository.blob_corrupt``, ``repository.manifest`` if it is damaged.
+        """
+        with self._locks.hold("collect", shared=True, timeout=600, purpose="store a manifest"):
+            stored = self.put_blob(data, MANIFEST)
+            document = self.manifest(stored.digest)
+            for blob in (document["config"], *document["layers"]):
+                self._check_size(Descriptor.from_json(blob))
+            self._set_reference(reference, stored, document.get("artifactType"))
+        return stored
+
     def manifest(self, name: str) -> dict:
         """Return the manifest with the digest or reference ``name``, verified, with its ``digest`` added.
 
