@@ -27,16 +27,19 @@ options:
   path:
     description:
       - The file to write. Either a path on the composer, or C(//server/share/path) of a file on an SMB share.
-      - Without a mount, only V(vmdk) and V(ova) can be written to an SMB share.
+      - Without a mount, V(raw), V(qcow2) and V(vhd_fixed) cannot be written to an SMB share.
     type: path
     required: true
   format:
     description:
       - V(vmdk) is a stream-optimized VMDK, which vSphere can import; V(ova) is an OVA package that contains such a VMDK.
+      - V(vhdx) is a VHDX with dynamic size, for Hyper-V and Azure Local.
+      - V(vhd) is a VHD with dynamic size and V(vhd_fixed) a VHD with fixed size; a VHD has at most 2040 GiB. Azure accepts only
+        V(vhd_fixed), and only disks whose size is a whole number of MiB.
       - V(raw) is a sparse raw disk. V(qcow2) needs C(qemu-img) on the composer.
-      - If not given, the ending of the file name selects the format. Required for file names with other endings.
+      - If not given, the ending of the file name selects the format; C(.vhd) selects V(vhd). Required for file names with other endings.
     type: str
-    choices: [vmdk, ova, raw, qcow2]
+    choices: [vmdk, ova, vhd, vhd_fixed, vhdx, raw, qcow2]
 extends_documentation_fragment:
   - strata.layering.repository
   - strata.layering.repository.changes
@@ -58,6 +61,13 @@ EXAMPLES = r"""
     path: //files.example.com/images/office-desktop.vmdk
     file_share_username: EXAMPLE\layering
     file_share_password: "{{ vault_file_share_password }}"
+
+- name: Export the disk of the image for Azure
+  strata.layering.layered_image_export:
+    repository: /srv/layers
+    template: office-desktop
+    path: /srv/export/office-desktop.vhd
+    format: vhd_fixed
 
 - name: Export a raw disk to a file whose ending is not the name of a format
   strata.layering.layered_image_export:
@@ -106,7 +116,7 @@ def main() -> None:
             **share_arguments(),
             template={"type": "str", "required": True},
             path={"type": "path", "required": True},
-            format={"type": "str", "choices": ["vmdk", "ova", "raw", "qcow2"]},
+            format={"type": "str", "choices": ["vmdk", "ova", "vhd", "vhd_fixed", "vhdx", "raw", "qcow2"]},
         ),
         supports_check_mode=True,
     )

@@ -142,6 +142,17 @@ def write_image(repository: str, name: str, output: str, sync: bool) -> dict:
     return {"seconds": time.perf_counter() - begin, "length": length}
 
 
+def export_image(repository: str, name: str, output: str, form: str) -> dict:
+    """Export a composed image to a file."""
+    from ...plugins.module_utils.images.composing.layered_image import compose_template
+    from ...plugins.module_utils.images.image_files import export
+
+    image = compose_template(*_resolve(repository, name))
+    begin = time.perf_counter()
+    length = export(image, output, form, name=name, firmware="efi")
+    return {"seconds": time.perf_counter() - begin, "length": length, "allocated": os.stat(output).st_blocks * 512}
+
+
 def write_package(repository: str, name: str, folder: str) -> dict:
     """Write a composed image as an OVF package."""
     from ...plugins.module_utils.images.composing.layered_image import compose_template
@@ -395,6 +406,7 @@ _JOBS: tuple[Callable[..., dict], ...] = (
     compose,
     forget_images,
     write_image,
+    export_image,
     write_package,
     publish,
     preflight,

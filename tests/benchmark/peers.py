@@ -29,6 +29,13 @@ def qemu_img_convert(raw: str, output: str) -> Run:
     return run(["qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", raw, output])
 
 
+def qemu_img_export(vmdk: str, output: str, form: str) -> Run:
+    """Convert a stream-optimized VMDK to a format of qemu-img, and write the result to the disk."""
+    options = ["-o", "subformat=dynamic,force_size=on"] if form == "vpc" else []
+    command = ["qemu-img", "convert", "-f", "vmdk", "-O", form, *options, vmdk, output]
+    return run(["sh", "-c", '"$@" && sync "$0"', output, *command])
+
+
 def copy(source: str, output: str, *, sync: bool) -> Run:
     """Copy all bytes with cp, to the page cache or, with ``sync``, to the disk."""
     if not sync:

@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Export of a thin image to a file, compared with cp of the result."""
+"""Export of a thin image to a file, compared with cp of the result and with conversions by qemu-img."""
 
 from __future__ import annotations
 
+import os
 import statistics
 
 from . import peers
@@ -26,7 +27,8 @@ def writing(bench: Bench) -> list[Row]:
         bench.job("compose", repository=path, name=TEMPLATE)
         for sync in (True, False):
             rows.append(_compare(bench, name, path, sync))
-    return rows
+    path, _layer = stocked(bench, "base")
+    return rows + [_convert(bench, path, form) for form in ("vhd", "vhdx")]
 
 
 def _compare(bench: Bench, name: str, path: str, sync: bool) -> Row:
@@ -53,4 +55,35 @@ def _compare(bench: Bench, name: str, path: str, sync: bool) -> Row:
         megabytes(length),
         _SPEED,
         work(runs["ours"], runs["cp"]),
+    )
+
+
+def _convert(bench: Bench, path: str, form: str) -> Row:
+    """Compare the export to a format with qemu-img, which converts the VMDK of the same image."""
+    results: list[dict] = []
+    with bench.file("image.vmdk") as vmdk, bench.file(f"ours.{form}") as mine, bench.file(f"theirs.{form}") as theirs:
+        bench.job("write_image", repository=path, name=TEMPLATE, output=vmdk, sync=True)
+
+        def ours() -> Run:
+            done, result = bench.job("export_image", repository=path, name=TEMPLATE, output=mine, form=form)
+            results.append(result)
+            return done
+
+        def qemu_img() -> Run:
+            return peers.qemu_img_export(vmdk, theirs, {"vhd": "vpc"}.get(form, form))
+
+        runs = alternate({"ours": ours, "qemu-img": qemu_img}, 1 if bench.quick else 3)
+        allocated = os.stat(theirs).st_blocks * 512
+    spent, other = statistics.median(result["seconds"] for result in results), middle(runs["qemu-img"])
+    return Row(
+        "write",
+        f"thin image of the base disk as {form.upper()}, to the disk",
+        f"{seconds(spent)}, {megabytes(results[0]['allocated'])}",
+        f"qemu-img convert of the VMDK {seconds(other)}, {megabytes(allocated)}",
+        other / spent,
+        Target(True, 1.0),
+        peak(runs["ours"]),
+        megabytes(results[0]["length"]),
+        _SPEED.replace("cp", "qemu-img"),
+        work(runs["ours"], runs["qemu-img"]),
     )

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Export a thin image to a file: VMDK, OVA, raw or qcow2."""
+"""Export a thin image to a file: VMDK, OVA, VHD, VHDX, raw or qcow2."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-import threading
 import time
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO
 
 from ..common.atomic_files import ABANDONED, atomic_file, sync_folder
 from ..common.composer_paths import TEMPORARY_PREFIX
 from ..common.errors import MissingLibrary, NoSpace, Unavailable
 from ..common.progress import Progress, silent
-from ..disk.block_device import write_all
-from ..disk.grains import GRAIN_SHIFT, ZERO_GRAIN
+from ..disk.disk_file import DiskFile, raw_file
+from ..disk.vhd import dynamic_vhd, fixed_vhd
+from ..disk.vhdx import dynamic_vhdx
 from ..ovf.descriptor_writer import ImageDescription, write_descriptor
 from ..ovf.ova import OvaWriter
 from .composing.boot_drivers import image_controllers
@@ -43,7 +41,6 @@ _CONTROLLERS = {
 _DEFAULT_CONTROLLER = "lsilogicsas"
 #: The guest type of Windows 10 and 11 for the hardware version of exported OVAs.
 _GUEST = "windows9_64Guest"
-_PIECE = 16
 #: The maximum length in bytes of a file name in an OVA, without its ending.
 _LONGEST_NAME = 200
 
@@ -57,13 +54,15 @@ def export(image: ThinImage, path: str, form: str, *, name: str, firmware: str, 
         NoSpace: the file system is full.
         MissingLibrary images.export_qemu_img: qcow2 is requested and qemu-img is not installed.
         Unavailable images.export_qemu_img: qemu-img failed.
+        Unsupported disk.vhd_capacity: the disk is too large for a VHD.
         Corrupt images.grain: a grain of the image is damaged.
     """
     prefix = f"{TEMPORARY_PREFIX}{hashlib.sha256(os.fsencode(os.path.basename(path))).hexdigest()[:12]}-"
     _remove_leftovers(os.path.dirname(os.path.abspath(path)), prefix)
-    if form == "raw":
-        with _temporary(path, prefix) as temporary:
-            _write_raw(image, temporary, progress)
+    layout = _layout(image, form)
+    if layout is not None:
+        with image.open_disk() as disk, _temporary(path, prefix) as temporary:
+            layout.store(disk, temporary.descriptor, path, progress)
             temporary.keep()
     elif form == "qcow2":
         _write_qcow2(image, path, prefix, progress)
@@ -74,7 +73,18 @@ def export(image: ThinImage, path: str, form: str, *, name: str, firmware: str, 
 
 
 def write(image: ThinImage, out: BinaryIO, form: str, *, name: str, firmware: str, progress: Progress = silent) -> None:
-    """Write the image as a VMDK or OVA to a file that is open for writing; other formats need a path."""
+    """Write the image to a file that is open for writing. ``form`` is an element of STREAMED; other formats need a path.
+
+    Raises:
+        Unsupported disk.vhd_capacity: the disk is too large for a VHD.
+        Corrupt images.grain: a grain of the image is damaged.
+    """
+    layout = _layout(image, form)
+    if layout is not None:
+        with image.open_disk() as device:
+            for part in layout.stream(device, progress):
+                out.write(part)
+        return
     length, chunks = image.stream()
     counted = _counted(chunks, length, progress)
     if form == "vmdk":
@@ -97,6 +107,16 @@ def write(image: ThinImage, out: BinaryIO, form: str, *, name: str, firmware: st
     ova = OvaWriter(out, files, descriptor, [disk])
     ova.add(disk, length, counted)
     ova.finish()
+
+
+def _layout(image: ThinImage, form: str) -> DiskFile | None:
+    """Return the layout of a file with uncompressed data; None for the other formats."""
+    if form == "raw":
+        return raw_file(image.capacity, image.plan().numbers)
+    layouts = {"vhd": dynamic_vhd, "vhd_fixed": fixed_vhd, "vhdx": dynamic_vhdx}
+    if form not in layouts:
+        return None
+    return layouts[form](image.capacity, image.plan().numbers, image.content_digest)
 
 
 def _controller(image: ThinImage) -> str:
@@ -160,40 +180,6 @@ class _temporary:
                 os.unlink(self.name)
 
 
-def _write_raw(image: ThinImage, target: _temporary, progress: Progress) -> None:
-    """Inflate on all processors; zeros stay holes."""
-    os.ftruncate(target.descriptor, image.capacity)
-    numbers = image.plan().numbers.tolist()
-    pieces = [numbers[start : start + _PIECE] for start in range(0, len(numbers), _PIECE)]
-    failed = threading.Event()
-
-    def write(piece: list[int]) -> int:
-        if failed.is_set():
-            return 0
-        try:
-            for number in piece:
-                offset = number << GRAIN_SHIFT
-                grain = disk.read_grain(number) or ZERO_GRAIN
-                write_all(target.descriptor, grain[: image.capacity - offset], offset, target.path)
-        except BaseException:
-            failed.set()
-            raise
-        return len(piece)
-
-    workers = os.cpu_count() or 1
-    with image.open_disk() as disk, ThreadPoolExecutor(workers) as pool:
-        done = 0
-        running: deque[Future[int]] = deque()
-        for piece in pieces:
-            running.append(pool.submit(write, piece))
-            if len(running) > 4 * workers:
-                done += running.popleft().result()
-                progress("write", done << GRAIN_SHIFT, len(numbers) << GRAIN_SHIFT)
-        while running:
-            done += running.popleft().result()
-    progress("write", done << GRAIN_SHIFT, len(numbers) << GRAIN_SHIFT)
-
-
 def _write_qcow2(image: ThinImage, path: str, prefix: str, progress: Progress) -> None:
     """Convert the VMDK with qemu-img, the reference for the format."""
     program = shutil.which("qemu-img")
@@ -201,7 +187,7 @@ def _write_qcow2(image: ThinImage, path: str, prefix: str, progress: Progress) -
         raise MissingLibrary(
             "qemu-img is not installed on the composer.",
             code="images.export_qemu_img",
-            hint="Install the package qemu-utils on the composer, or set the option format to vmdk, ova or raw.",
+            hint="Install the package qemu-utils on the composer, or set the option format to a different value.",
         )
     folder = os.path.dirname(os.path.abspath(path))
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as scratch:
@@ -218,7 +204,7 @@ def _write_qcow2(image: ThinImage, path: str, prefix: str, progress: Progress) -
             raise kind(
                 f"qemu-img could not write {path}: {done.stderr.strip()[:300]}",
                 code="images.export_qemu_img",
-                hint="Free disk space, or set the option format to vmdk, ova or raw.",
+                hint="Free disk space, or set the option format to a different value.",
             )
         with open(result, "rb+") as stream:
             os.fsync(stream.fileno())

@@ -5,4 +5,8 @@
 
 from __future__ import annotations
 
-FORMATS = ("vmdk", "ova", "raw", "qcow2")
+FORMATS = ("vmdk", "ova", "vhd", "vhd_fixed", "vhdx", "raw", "qcow2")
+#: The formats that the ending of a file name selects.
+ENDINGS = ("vmdk", "ova", "vhd", "vhdx", "raw", "qcow2")
+#: Formats that can be written to a share without a mount: their files are written in order and have few zeros.
+STREAMED = ("vmdk", "ova", "vhd", "vhdx")

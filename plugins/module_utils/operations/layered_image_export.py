@@ -19,7 +19,7 @@ from ..common.counting import counted_examples
 from ..common.errors import Conflict, InvalidInput, NotFound, Unavailable, Unsupported
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
-from ..images.image_formats import FORMATS
+from ..images.image_formats import ENDINGS, FORMATS, STREAMED
 from ..repository.repository import Repository
 from ..shares.open import ShareCredentials, open_file
 from ..shares.share import Share, Status, parent_of
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 _MAX_RECORD = 65536
 _MAX_SHOWN = 5
 _OTHER_FILE = "Set path to a different file, or delete the file if it is no longer needed."
-#: Formats that can be written to a share without a mount.
-_STREAMED = ("vmdk", "ova")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +70,11 @@ class _Target:
 
     def check_format(self) -> None:
         """Raise Unsupported if the share cannot hold a file in this format."""
-        if self.share.local_path(self.file) is None and self.format not in _STREAMED:
+        if self.share.local_path(self.file) is None and self.format not in STREAMED:
             raise Unsupported(
                 f"An image in the format {self.format} cannot be written to an SMB share that is not mounted.",
                 code="operations.export_share",
-                hint="Set format to vmdk or ova, or mount the share and set path to the mount.",
+                hint=f"Set format to one of: {', '.join(STREAMED)}; or mount the share and set path to the mount.",
             )
 
     def check_owner(self, template: str) -> None:
@@ -271,9 +269,9 @@ def _warnings(template: ResolvedTemplate, dropped: Sequence[str]) -> list[str]:
 
 def _format_of(path: str) -> str:
     """Return the format that a file's name ends in; raise InvalidInput for other names."""
-    found = next((name for name in FORMATS if path.lower().endswith(f".{name}")), None)
+    found = next((name for name in ENDINGS if path.lower().endswith(f".{name}")), None)
     if found is None:
-        endings = ", ".join(f".{name}" for name in FORMATS)
+        endings = ", ".join(f".{name}" for name in ENDINGS)
         raise InvalidInput(
             f"The path {path!r} has none of the endings {endings}, and format is not set.",
             code="operations.export_format",

@@ -254,7 +254,7 @@ def test_ovf_export_writes_a_package_that_os_layer_reads(samba, powered_off_vm, 
         assert state_of(samba.path) == before
 
 
-@pytest.mark.parametrize("form", ["vmdk", "ova"])
+@pytest.mark.parametrize("form", ["vmdk", "ova", "vhdx"])
 def test_layered_image_export_writes_to_the_share(samba, workspace, form):
     add_app(workspace)
     add_template(workspace)

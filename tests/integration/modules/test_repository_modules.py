@@ -438,7 +438,7 @@ def test_priority_decides_the_order_and_changes_the_image(workspace):
     assert before["content_digest"] != after["content_digest"]
 
 
-@pytest.mark.parametrize("form", ["vmdk", "ova", "raw", "qcow2"])
+@pytest.mark.parametrize("form", ["vmdk", "ova", "raw", "qcow2", "vhd", "vhdx"])
 def test_layered_image_export_writes_the_file_once(workspace, form):
     add_app(workspace)
     add_template(workspace)
@@ -486,7 +486,7 @@ def refuses_to_overwrite(folder, code, /, **options):
 def test_layered_image_export_never_overwrites_other_files(own_export, workspace):
     path, record, options = own_export
     refuses_to_overwrite(
-        path.parent, "operations.export_format", **options | {"path": os.fspath(path.with_name("new.vhdx"))}
+        path.parent, "operations.export_format", **options | {"path": os.fspath(path.with_name("new.vdi"))}
     )
     # The record of one file is not a file of its own.
     refuses_to_overwrite(

@@ -60,6 +60,8 @@ def test_all_formats_contain_same_disk(small, stack, tmp_path):
     qemu("check", "-f", "vmdk", tmp_path / "x.vmdk")
     qemu("compare", "-f", "raw", "-F", "vmdk", tmp_path / "x.raw", tmp_path / "x.vmdk")
     qemu("compare", "-f", "raw", "-F", "qcow2", tmp_path / "x.raw", tmp_path / "x.qcow2")
+    for form, kind in (("vhd", "vpc"), ("vhd_fixed", "vpc"), ("vhdx", "vhdx")):
+        qemu("compare", "-f", "raw", "-F", kind, tmp_path / "x.raw", tmp_path / f"x.{form}")
     length, chunks = image.stream()
     streamed = b"".join(bytes(chunk) for chunk in chunks)
     assert len(streamed) == length
@@ -159,7 +161,7 @@ def test_failed_export_keeps_older_file(small, stack, tmp_path, monkeypatch):
     with pytest.raises(MissingLibrary) as caught:
         export(image, str(tmp_path / "x"), "qcow2", name="x", firmware="efi")
     assert caught.value.hint
-    assert sorted(os.listdir(tmp_path)) == ["kept.ova", "kept.qcow2", "kept.raw", "kept.vmdk", "repository"]
+    assert sorted(os.listdir(tmp_path)) == sorted([*(f"kept.{form}" for form in FORMATS), "repository"])
 
 
 def test_load_of_missing_image_returns_none(small):
