@@ -71,6 +71,12 @@ class Corrupt(StrataError):
     default_code = "corrupt"
 
 
+class Untrusted(StrataError):
+    """Content has no valid signature by a key that the administrator trusts."""
+
+    default_code = "untrusted"
+
+
 class Unsupported(StrataError):
     """Valid data of a kind that this collection does not support."""
 

@@ -23,6 +23,7 @@ from .errors import MissingLibrary
 #: The libraries of requirements.txt, by the name under which they are imported.
 REQUIREMENTS = {
     "blake3": "blake3>=1.0",
+    "cryptography": "cryptography>=38.0",
     "isal": "isal>=1.7.0",
     "numpy": "numpy>=1.26",
     "pyVmomi": "pyvmomi>=8.0.3.0.1",
@@ -115,6 +116,10 @@ def _import_numpy() -> types.ModuleType | _Absent:
 
 __all__ = (
     "blake3",
+    "crypto_ec",
+    "crypto_errors",
+    "crypto_hashes",
+    "crypto_serialization",
     "isal_zlib",
     "np",
     "pyvmomi",
@@ -134,6 +139,10 @@ _LIBRARIES = {
 }
 #: Libraries that are seldom needed although a module of the engine names them.
 _DEFERRED = {
+    "crypto_ec": ("cryptography.hazmat.primitives.asymmetric.ec", "cryptography"),
+    "crypto_errors": ("cryptography.exceptions", "cryptography"),
+    "crypto_hashes": ("cryptography.hazmat.primitives.hashes", "cryptography"),
+    "crypto_serialization": ("cryptography.hazmat.primitives.serialization", "cryptography"),
     "pyvmomi": ("pyVmomi", "pyvmomi"),
     "smb_connection": ("smbprotocol.connection", "smbprotocol"),
     "smb_errors": ("smbprotocol.exceptions", "smbprotocol"),
@@ -146,6 +155,10 @@ if TYPE_CHECKING:
     import blake3
     import numpy as np
     import zstandard
+    from cryptography import exceptions as crypto_errors
+    from cryptography.hazmat.primitives import hashes as crypto_hashes
+    from cryptography.hazmat.primitives import serialization as crypto_serialization
+    from cryptography.hazmat.primitives.asymmetric import ec as crypto_ec
     from isal import isal_zlib
     from smbprotocol import connection as smb_connection
     from smbprotocol import exceptions as smb_errors
