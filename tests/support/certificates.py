@@ -27,15 +27,23 @@ class Certificate:
 
 
 def make_certificate(
-    folder: Path, name: str, *, issuer: str = "", address: str = "127.0.0.1", first_day: int = -1, last_day: int = 2
+    folder: Path,
+    name: str,
+    *,
+    issuer: str = "",
+    address: str = "127.0.0.1",
+    hostname: str = "",
+    first_day: int = -1,
+    last_day: int = 2,
 ) -> Certificate:
-    """Write a certificate for an address, valid for days counted from now. ``issuer`` "" makes it self-signed."""
+    """Write a certificate for an address and a host name, valid for days counted from now. ``issuer`` "" makes it self-signed."""
     key = ec.generate_private_key(ec.SECP256R1())
     ca_key = ec.generate_private_key(ec.SECP256R1()) if issuer else key
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer or name)])
     now = datetime.datetime.now(datetime.timezone.utc)
     valid = now + first_day * _DAY, now + last_day * _DAY
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+    hostnames = [x509.DNSName(hostname)] if hostname else []
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address)), *hostnames])
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     leaf = _signed(subject, ca_name, key.public_key(), ca_key, valid, [names])
     ca = leaf
