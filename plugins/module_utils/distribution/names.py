@@ -155,13 +155,16 @@ def is_reserved_tag(tag: str) -> bool:
     return _RESERVED.fullmatch(tag) is not None
 
 
-def _slug_or_path(name: str, path: str | None) -> str:
-    if path is None:
-        return slug(name)
-    if not _PATH.fullmatch(path) or len(path) > _LONGEST_SLUG:
+def check_path(path: str | None) -> str | None:
+    """Return ``path``; InvalidInput (``distribution.path``) unless it is None or can be the path of a layer or template."""
+    if path is not None and (not isinstance(path, str) or not _PATH.fullmatch(path) or len(path) > _LONGEST_SLUG):
         raise InvalidInput(
-            f"{path[:100]!r} cannot be the path of {name!r} in a registry.",
+            f"{str(path)[:100]!r} cannot be the path of a layer or template in a registry.",
             code="distribution.path",
             hint="Set path to lower-case letters, digits, dots, dashes and underscores, such as editors/notepad.",
         )
     return path
+
+
+def _slug_or_path(name: str, path: str | None) -> str:
+    return check_path(path) or slug(name)
