@@ -90,10 +90,10 @@ options:
 options:
   verify_keys:
     description:
-      - Files with public keys in PEM format, on the composer. A signature is valid if one of these keys made it.
+      - Public keys in PEM format. Each element is a file on the composer or the text of a key. A signature is valid if one of these keys made it.
       - If not set, the environment variable E(STRATA_VERIFY_KEYS) is used, which separates files by commas.
     type: list
-    elements: path
+    elements: str
   signatures:
     description:
       - With V(required), a layer version or template without a valid signature is refused.
@@ -111,9 +111,14 @@ options:
         already there without a signature by this key. C(cosign verify --key) accepts the signatures.
       - If not set, the environment variable E(STRATA_SIGN_KEY) is used.
     type: path
+  sign_key_content:
+    description:
+      - The text of the private key, instead of the file O(sign_key). It is never stored.
+      - If not set, the environment variable E(STRATA_SIGN_KEY_CONTENT) is used.
+    type: str
   sign_key_passphrase:
     description:
-      - The passphrase of an encrypted O(sign_key). It is never stored.
+      - The passphrase of an encrypted private key. It is never stored.
       - If not set, the environment variable E(STRATA_SIGN_KEY_PASSPHRASE) is used.
     type: str
 """

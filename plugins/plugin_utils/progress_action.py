@@ -83,7 +83,8 @@ class ProgressAction(CheckedAction):
         names = (
             arguments.get("name")
             or arguments.get("template")
-            or arguments.get("templates")
+            or _names(arguments.get("templates"))
+            or _names(arguments.get("layers"))
             or _pools_and_farms(arguments)
             or self._task.action.rpartition(".")[2]
         )
@@ -162,6 +163,13 @@ def _pools_and_farms(arguments: dict[str, Any]) -> list[Any]:
     """Return the pools and farms in the options of a task."""
     values = [arguments.get(option) or [] for option in ("pool", "pools", "farm", "farms")]
     return [name for value in values for name in (value if isinstance(value, (list, tuple)) else [value])]
+
+
+def _names(value: Any) -> Any:
+    """Return the names in an option whose elements are names or mappings with a name."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    return [entry.get("name") if isinstance(entry, dict) else entry for entry in value]
 
 
 def _documents(content: bytes) -> list[dict[str, Any]]:

@@ -150,7 +150,7 @@ def verification_arguments() -> dict[str, Any]:
     return {
         "verify_keys": {
             "type": "list",
-            "elements": "path",
+            "elements": "str",
             "no_log": False,
             "fallback": (environment, ["STRATA_VERIFY_KEYS"]),
         },
@@ -162,6 +162,11 @@ def signing_arguments() -> dict[str, Any]:
     """Return the arguments of the key with which a push signs."""
     return {
         "sign_key": {"type": "path", "no_log": False, "fallback": (environment, ["STRATA_SIGN_KEY"])},
+        "sign_key_content": {
+            "type": "str",
+            "no_log": True,
+            "fallback": (environment, ["STRATA_SIGN_KEY_CONTENT"]),
+        },
         "sign_key_passphrase": {
             "type": "str",
             "no_log": True,
