@@ -22,6 +22,9 @@ from .publish_task_record import PublishTaskRecord
 from .spelling import absent_warnings, refuse_other_spelling, spelling_hint
 from .template_document import TemplateDocument
 
+#: The kinds of documents that a registry of record has. Those of a site, such as connectors and images, stay local.
+SHARED_KINDS = frozenset((*LAYER_KINDS, TEMPLATE))
+
 
 class _Document(Protocol):
     def to_dict(self) -> dict[str, Any]: ...
@@ -31,7 +34,11 @@ D = TypeVar("D", bound=_Document)
 
 
 class Documents(Generic[D]):
-    """The documents of one kind. Every method that reads raises Corrupt (``catalog.field``) for a damaged document."""
+    """The documents of one kind. Every method that reads raises Corrupt (``catalog.field``) for a damaged document.
+
+    If the repository has a registry of record, a change of a layer or a template is sent to it first; the methods that
+    write then raise what ``Upstream.before_change`` raises, and store nothing.
+    """
 
     def __init__(self, repository: Repository, kind: str, from_dict: Callable[[object, str], D]) -> None:
         self._repository = repository
@@ -71,7 +78,8 @@ class Documents(Generic[D]):
 
     def store(self, name: str, document: D) -> None:
         """Write a document without an audit record."""
-        self._repository.catalog.put(self._kind, name, document.to_dict())
+        self.send(name, document)
+        self.mirror(name, document)
 
     def put(self, name: str, document: D, *, before: D | None, comment: str | None, version: str | None = None) -> None:
         """Write a document and an audit record of the difference from ``before`` (None: the document is new).
@@ -79,6 +87,7 @@ class Documents(Generic[D]):
         ``version`` is the version of a layer that was created or changed.
         """
         after, old = document.to_dict(), before.to_dict() if before else {}
+        self.send(name, document)
         self._repository.catalog.put(self._kind, name, after)
         is_new = before is None or (version is not None and version not in old.get("versions", {}))
         self._repository.audit.append(
@@ -92,12 +101,34 @@ class Documents(Generic[D]):
 
     def remove(self, name: str) -> None:
         """Delete a document without an audit record."""
+        self.send(name, None)
         self._repository.catalog.delete(self._kind, name)
 
     def delete(self, name: str, *, comment: str | None) -> None:
         """Delete a document and write an audit record."""
+        self.send(name, None)
         self._repository.catalog.delete(self._kind, name)
         self._repository.audit.append("delete", self._kind, name, comment=comment)
+
+    def mirror(self, name: str, document: D | None) -> None:
+        """Write a document that the registry of record has already, None to delete it; without an audit record."""
+        if document is None:
+            self._repository.catalog.delete(self._kind, name)
+        else:
+            self._repository.catalog.put(self._kind, name, document.to_dict())
+
+    def send(self, name: str, document: D | None) -> None:
+        """Change a document in the registry of record only, None to delete it; nothing happens if there is none.
+
+        Raises:
+            StrataError: as ``Upstream.before_change``.
+        """
+        if self._kind not in SHARED_KINDS:
+            return
+        upstream = self._repository.shared_upstream()
+        if upstream is not None:
+            before, after = self._repository.catalog.get(self._kind, name), document.to_dict() if document else None
+            upstream.before_change(self._kind, name, before, after)
 
 
 def _difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

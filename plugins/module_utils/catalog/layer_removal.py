@@ -58,15 +58,13 @@ def _remove(
     repository: Repository, before: LayerDocument, removed: list[str], after: LayerDocument | None, comment: str | None
 ) -> None:
     # The document is changed first: a version that only its reference names is collected; a document that
-    # names a version which does not exist would be damage.
+    # names a version which does not exist would be damage. A registry of record may refuse, so it comes before anything else.
+    documents = document_collections.layers(repository, before.kind)
+    documents.send(before.name, after)
     for version in removed if before.kind == OS else ():
         # A noise profile names the digest of its version, and would keep its blobs.
         noise_profiles.discard(repository, before.name, version)
-    documents = document_collections.layers(repository, before.kind)
-    if after is None:
-        documents.remove(before.name)
-    else:
-        documents.store(before.name, after)
+    documents.mirror(before.name, after)
     for version in removed:
         layer_store.remove_version(repository, before.kind, before.name, version)
         repository.audit.append("delete", layer_kind(before.kind), before.name, version=version, comment=comment)

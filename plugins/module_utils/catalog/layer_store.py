@@ -85,7 +85,7 @@ def put_files(
         layer.blobs[ROLE_ARCHIVE] = _blob(packed.descriptor)
         layer.blobs[ROLE_INDEX] = _blob(listed.descriptor)
         pin.add([layer.blobs[ROLE_ARCHIVE].digest, layer.blobs[ROLE_INDEX].digest])
-        return put_version(repository, layer, icon=icon)
+        return put_version(repository, layer, icon=icon, progress=progress)
 
 
 def _write_entries(
@@ -121,8 +121,18 @@ def with_hives(content_digest: str, hives: Sequence[tuple[str, bytes]]) -> str:
     return f"sha256:{hashlib.sha256(deltas + content_digest.encode('ascii')).hexdigest()}"
 
 
-def put_version(repository: Repository, layer: LayerVersion, *, icon: bytes | None = None) -> LayerVersion:
-    """Store config, manifest and reference of a layer whose ``blobs`` are in the repository; return it with its digest."""
+def put_version(
+    repository: Repository, layer: LayerVersion, *, icon: bytes | None = None, progress: Progress = silent
+) -> LayerVersion:
+    """Store config, manifest and reference of a layer whose ``blobs`` are in the repository; return it with its digest.
+
+    If the repository has a registry of record, the blobs and the manifest are sent to it; no other composer sees the
+    version before its document is stored.
+
+    Raises:
+        NoSpace: the disk of the repository is full.
+        Unavailable: the registry of record cannot be reached. The version has no reference then.
+    """
     from ..layers.icon import icon_media_type
 
     with repository.pin(purpose=f"store the {layer.label}") as pin:
@@ -143,8 +153,20 @@ def put_version(repository: Repository, layer: LayerVersion, *, icon: bytes | No
             layer_annotations=[{ROLE: role} for role in roles],
             reference=layer_reference_name(layer.kind, layer.name, layer.version),
         )
+        _send(repository, layer, manifest.digest, progress)
     layer.digest = manifest.digest
     return layer
+
+
+def _send(repository: Repository, layer: LayerVersion, manifest: str, progress: Progress) -> None:
+    upstream = repository.shared_upstream()
+    if upstream is None:
+        return
+    try:
+        upstream.upload(manifest, progress)
+    except BaseException:
+        remove_version(repository, layer.kind, layer.name, layer.version)
+        raise
 
 
 def load_version(repository: Repository, name: str) -> LayerVersion:

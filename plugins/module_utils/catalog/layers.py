@@ -9,7 +9,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from ..common.errors import Conflict, InternalError, InvalidInput, NotFound
+from ..common.errors import Conflict, InternalError, InvalidInput, NotFound, StrataError
 from ..layers.layer_version import (
     APP,
     OS,
@@ -20,7 +20,7 @@ from ..layers.layer_version import (
     check_version_name,
 )
 from ..repository.repository import Repository
-from . import document_collections, scripts
+from . import document_collections, layer_store, scripts
 from .kinds import LOCK, layer_label
 from .layer_document import LayerDocument, SoftwareLayerEntry
 from .spelling import refuse_other_spelling, spelling_hint
@@ -164,15 +164,34 @@ def store_layer(
     Raises:
         NotFound, Conflict: as ``find_version``, if a layer version that a new version builds on was removed
             while it was built; ``catalog.other_spelling``.
+        StrataError: as ``Upstream.before_change``, if the registry of record refuses the change. The reference of a new
+            version is removed then.
     """
     with repository.locks.hold(LOCK, purpose=f"change the {after.label}"):
-        if before is None or version not in before.versions:
+        is_new = before is None or version not in before.versions
+        if is_new:
             # Once more, under the lock of the catalog: another process may have created the other spelling.
             find_layer_to_change(repository, after.kind, after.name, version)
             _require_base(repository, after, version)
-        document_collections.layers(repository, after.kind).put(
-            after.name, after, before=before, comment=comment, version=version
-        )
+        try:
+            document_collections.layers(repository, after.kind).put(
+                after.name, after, before=before, comment=comment, version=version
+            )
+        except StrataError:
+            if is_new and repository.upstream is not None:
+                layer_store.remove_version(repository, after.kind, after.name, version)
+            raise
+
+
+def expect_new_version(repository: Repository, kind: str, name: str, version: str) -> None:
+    """Check, before a version is built for minutes, that the registry of record can take it.
+
+    Raises:
+        StrataError: as ``Upstream.before_build``.
+    """
+    upstream = repository.shared_upstream()
+    if upstream is not None:
+        upstream.before_build(kind, name, version)
 
 
 def _require_base(repository: Repository, layer: LayerDocument, version: str) -> None:

@@ -16,6 +16,7 @@ from ..catalog.layer_removal import remove_versions
 from ..catalog.layers import (
     LayerMetadata,
     check_names,
+    expect_new_version,
     find_layer_to_change,
     layer_lock,
     refuse_other_script,
@@ -214,6 +215,7 @@ class _Importer:
             self._enforce(disk.examination.readiness)
         if self.check_mode:
             return self._entry(None, 0, source, disk.examination), disk.examination.readiness
+        expect_new_version(self.repository, OS, self.options.name, self.options.present_version)
         package.verify(self.progress)
         with self.repository.pin(purpose=f"import {disk.name}") as pin:
             stored = os_import.store_disk(
@@ -239,7 +241,7 @@ class _Importer:
             },
         )
         scripts.add_script(self.repository, layer, self.script)
-        return layer_store.put_version(self.repository, layer)
+        return layer_store.put_version(self.repository, layer, progress=self.progress)
 
     def _entry(
         self, digest: str | None, size: int, source: dict[str, Any], examination: os_import.Examination

@@ -13,7 +13,15 @@ from ..catalog import scripts
 from ..catalog.icons import read_icon
 from ..catalog.layer_document import LayerDocument, SoftwareLayerEntry
 from ..catalog.layer_removal import remove_versions
-from ..catalog.layers import LATEST, check_names, find_layer_to_change, find_version, layer_lock, refuse_other_script
+from ..catalog.layers import (
+    LATEST,
+    check_names,
+    expect_new_version,
+    find_layer_to_change,
+    find_version,
+    layer_lock,
+    refuse_other_script,
+)
 from ..catalog.office_activation import ScriptChoice
 from ..catalog.templates import stack_of
 from ..catalog.version_name import VersionName, VersionRequest
@@ -227,6 +235,8 @@ class _Builder:
             prerequisites=list(prerequisites),
         )
         scripts.describe(self.script)  # A script that cannot run is refused before the source is read.
+        if not self.check_mode:
+            expect_new_version(self.repository, layer.kind, layer.name, layer.version)
         choice = ScriptChoice(self.script, options.office_activation)
         built = source.build(self.repository, layer, choice, check_mode=self.check_mode, progress=self.progress)
         entry = SoftwareLayerEntry(

@@ -23,7 +23,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from ..common.atomic_files import atomic_write, sync_folder
 from ..common.composer_paths import TEMPORARY_PREFIX
@@ -41,6 +41,8 @@ _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-
 MAX_SIZE = 1 << 50
 #: Bytes from which on verifying again takes longer than remembering.
 _MIN_REMEMBERED = 1 << 20
+#: Bytes from which on the last use of a blob is recorded, so that it can be evicted from a cache.
+MIN_CACHED = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -125,24 +127,50 @@ class BlobWriter:
         return "sha256:" + self._hash.hexdigest()
 
 
+class BlobSource(Protocol):
+    """A source of blobs that are not stored here, such as a registry of record."""
+
+    def size(self, digest: str) -> int | None:
+        """Return the size of a blob in bytes, None if the source does not have it."""
+
+    def fetch(self, digest: str, progress: Progress = silent) -> None:
+        """Store a blob."""
+
+
 class Blobs:
-    """The blobs of a repository, ``blobs/sha256`` of the OCI image layout under ``root``."""
+    """The blobs of a repository, ``blobs/sha256`` of the OCI image layout under ``root``.
+
+    If ``source`` is set, a missing blob that the source has is fetched when it is read.
+    """
 
     def __init__(self, root: str) -> None:
         self._folder = os.path.join(root, "blobs", "sha256")
         self._temporary = os.path.join(root, "tmp")
+        self._uses = os.path.join(root, "uses")
+        self.source: BlobSource | None = None
 
     def path(self, digest: str) -> str:
         """Return the path of a blob, whether or not it exists."""
         return os.path.join(self._folder, check_digest(digest)[7:])
 
     def has(self, digest: str) -> bool:
-        """Return whether the blob exists."""
+        """Return whether the blob is stored here."""
         return os.path.isfile(self.path(digest))
 
     def size(self, digest: str) -> int:
-        """Return the size in bytes; NotFound (``repository.blob_missing``) if the blob does not exist."""
-        return self._stat(digest).st_size
+        """Return the size in bytes; NotFound (``repository.blob_missing``) if neither repository nor source have the blob."""
+        try:
+            return os.stat(self.path(digest)).st_size
+        except FileNotFoundError:
+            size = self.source.size(digest) if self.source else None
+            if size is None:
+                raise self.missing(digest) from None
+            return size
+
+    def obtain(self, digest: str, progress: Progress = silent) -> None:
+        """Fetch a blob that is not stored here from the source, if the source has it."""
+        if self.source is not None and not self.has(digest) and self.source.size(digest) is not None:
+            self.source.fetch(digest, progress)
 
     def digests(self) -> list[str]:
         """Return the digests of all blobs, sorted."""
@@ -258,16 +286,54 @@ class Blobs:
         sync_folder(self._folder)
         self._remember(descriptor.digest)
 
+    def adopt(self, temporary: str, digest: str, size: int) -> None:
+        """Store the file ``temporary`` of the folder ``tmp``, whose content the caller has compared with ``digest``.
+
+        Raises:
+            Corrupt: ``repository.blob_corrupt`` if the file does not have ``size`` bytes.
+        """
+        with open(temporary, "rb") as stream:
+            found = os.fstat(stream.fileno()).st_size
+            if found != size:
+                raise _wrong(digest, f"was fetched with {found} bytes, not {size}")
+            os.fsync(stream.fileno())
+        os.replace(temporary, self.path(digest))
+        sync_folder(self._folder)
+        self._remember(digest)
+        self._record_use(digest, size)
+
     def remove(self, digest: str) -> int:
-        """Remove a blob and return the bytes freed. Only garbage collection may call this."""
+        """Remove a blob and return the bytes freed. Only garbage collection and the eviction of the cache may call this."""
         try:
             size = self._stat(digest).st_size
             os.unlink(self.path(digest))
         except (NotFound, FileNotFoundError):
             return 0
-        with contextlib.suppress(OSError):
-            os.unlink(self._memory(digest))
+        for path in (self._memory(digest), self._use(digest)):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
         return size
+
+    def last_use(self, digest: str) -> float:
+        """Return when a stored blob was last read or written, in the file server's seconds since 1970; 0 if it is not stored."""
+        times = [0.0]
+        for path in (self.path(digest), self._use(digest)):
+            with contextlib.suppress(FileNotFoundError):
+                times.append(os.stat(path).st_mtime)
+        return max(times)
+
+    def _use(self, digest: str) -> str:
+        return os.path.join(self._uses, check_digest(digest)[7:])
+
+    def _record_use(self, digest: str, size: int) -> None:
+        # In a file of its own: a new time of the blob itself would make this host verify the blob again.
+        if self.source is None or size < MIN_CACHED:
+            return
+        path = self._use(digest)
+        with contextlib.suppress(OSError):  # A repository that cannot be written has no cache to evict either.
+            os.makedirs(self._uses, exist_ok=True)
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+            os.utime(path)
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -280,11 +346,14 @@ class Blobs:
         Raises:
             NotFound: ``repository.blob_missing``.
             Corrupt: ``repository.blob_corrupt``.
+            StrataError: as ``BlobSource.fetch``, if the blob is not stored here.
         """
         digest, size = (blob.digest, blob.size) if isinstance(blob, Descriptor) else (blob, None)
+        self.obtain(digest)
         status = self._stat(digest)
         if size is not None and status.st_size != size:
             raise _wrong(digest, f"has {status.st_size} bytes, not {size}")
+        self._record_use(digest, status.st_size)
         known = not verify or self._remembered(digest)
         if known:
             return open(self.path(digest), "rb")
@@ -307,16 +376,18 @@ class Blobs:
         digest, size = (blob.digest, blob.size) if isinstance(blob, Descriptor) else (blob, None)
         if size is not None and self.size(digest) != size:
             raise _wrong(digest, f"has {self.size(digest)} bytes, not {size}")
+        self.obtain(digest, progress)
         if not self._remembered(digest):
             self.verify(digest, progress)
+        self._record_use(digest, self.size(digest))
         return self.path(digest)
 
     def verify(self, digest: str, progress: Progress = silent) -> int:
         """Hash a blob even if this host has verified it before; return its size in bytes, Corrupt if it is damaged."""
         with contextlib.suppress(OSError):
             os.unlink(self._memory(digest))
-        done = 0
-        with _VerifyingReader(open(self.path(digest), "rb", buffering=0), digest, self.size(digest), self) as stream:
+        done, size = 0, self._stat(digest).st_size
+        with _VerifyingReader(open(self.path(digest), "rb", buffering=0), digest, size, self) as stream:
             while chunk := stream.read(_CHUNK):
                 done += len(chunk)
                 progress("verify", done, stream.size)
@@ -326,12 +397,17 @@ class Blobs:
         try:
             return os.stat(self.path(digest))
         except FileNotFoundError:
-            raise NotFound(
-                f"The blob {digest} is missing from the repository.",
-                code="repository.blob_missing",
-                hint="Verify the repository with state verified, and restore the missing content from a backup.",
-                digest=digest,
-            ) from None
+            raise self.missing(digest) from None
+
+    @staticmethod
+    def missing(digest: str) -> NotFound:
+        """Return the error for a blob that the repository does not have."""
+        return NotFound(
+            f"The blob {digest} is missing from the repository.",
+            code="repository.blob_missing",
+            hint="Verify the repository with state verified, and restore the missing content from a backup.",
+            digest=digest,
+        )
 
     # --- blobs that this host has verified ----------------------------------------------------
 

@@ -70,7 +70,7 @@ def collect(
                 hint="Verify the repository with state verified, and restore or delete the damaged content.",
                 damaged=[damage.to_dict() for damage in reachable.broken],
             )
-        oldest = _server_time(repository.path) - grace
+        oldest = server_time(repository.path) - grace
         unneeded = [digest for digest in repository.layout.blobs.digests() if digest not in reachable.needs]
         for number, digest in enumerate(unneeded):
             _remove_blob(repository, digest, oldest, dry_run, result)
@@ -92,7 +92,7 @@ def _remove_blob(repository: Repository, digest: str, oldest: float, dry_run: bo
     result.freed += status.st_size if dry_run else repository.layout.blobs.remove(digest)
 
 
-def _server_time(folder: str) -> float:
+def server_time(folder: str) -> float:
     """Return the file server's time, in which the times of blobs are recorded."""
     path = os.path.join(folder, "tmp", TEMPORARY_PREFIX + secrets.token_hex(12))
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)

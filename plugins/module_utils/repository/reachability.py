@@ -129,7 +129,8 @@ class Reachable:
         """Return what a manifest lists; nothing for a blob that is not ``certain`` to be a manifest and is none."""
         blobs = self._repository.layout.blobs
         if not certain:
-            if blobs.size(digest) > MAX_JSON:
+            # A blob that only the registry of record has is not fetched here.
+            if not blobs.has(digest) or blobs.size(digest) > MAX_JSON:
                 return []
             with blobs.open(digest, verify=False) as stream:
                 if stream.read(1) != b"{":

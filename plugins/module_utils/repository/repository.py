@@ -10,6 +10,8 @@ import copy
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from ..common.atomic_files import atomic_write
 from ..common.composer_paths import current_user, is_windows_path
@@ -19,9 +21,16 @@ from .document_store import Catalog, OverlaidCatalog
 from .lock import Locks
 from .oci_layout import Layout, create_layout
 from .pins import Pin, Pins
+from .upstream import Upstream, UpstreamSettings, required_upstream
+from .upstream_blobs import UpstreamBlobs
 
-SCHEMA_VERSION = 1
+#: The newest schema version that this version of the collection reads.
+SCHEMA_VERSION = 2
+#: The schema version of a repository without upstream. A collection that does not know ``upstream`` must refuse a repository
+#: that has it: its changes would stay on one composer.
+_PLAIN_SCHEMA = 1
 MARKER = "repository.json"
+MAX_MARKER = 1 << 18
 _FORMAT = "strata.layering.repository"
 #: Names that a new file system or share may already contain.
 _IGNORED = frozenset(
@@ -33,11 +42,18 @@ class Repository:
     """An open repository: ``layout`` (blobs, manifests), ``catalog``, ``audit``, ``locks`` and ``pins``.
 
     ``path`` is absolute; ``created`` is true if opening created it, ``exists`` is false for ``planned``.
+    ``upstream_settings`` is the registry of record that the repository is a copy of, None if it is of its own;
+    ``upstream`` is the connection to it once it is attached, and ``upstream_blobs`` are its blobs.
     """
 
-    def __init__(self, path: str, *, created: bool = False, exists: bool = True) -> None:
+    def __init__(
+        self, path: str, *, created: bool = False, exists: bool = True, upstream: UpstreamSettings | None = None
+    ) -> None:
         self.path = path
         self.created = created
+        self.upstream_settings = upstream
+        self.upstream: Upstream | None = None
+        self.upstream_blobs: UpstreamBlobs | None = None
         self.locks = Locks(os.path.join(path, "locks"))
         self.layout = Layout(path, self.locks, exists=exists)
         self.catalog = Catalog(os.path.join(path, "catalog"))
@@ -75,13 +91,6 @@ class Repository:
             if not create:
                 raise _missing(path)
             _create(path)
-        elif marker > SCHEMA_VERSION:
-            raise Unsupported(
-                f"The repository {path} has schema version {marker}; "
-                f"this version of the collection reads up to {SCHEMA_VERSION}.",
-                code="repository.schema",
-                hint="Update the collection strata.layering on this composer.",
-            )
         if (writable or create) and not all(
             os.access(os.path.join(path, name), os.W_OK | os.X_OK) for name in ("", "tmp", "locks", "blobs/sha256")
         ):
@@ -90,7 +99,30 @@ class Repository:
                 code="repository.read_only",
                 hint=f"Mount it writable, and give the user {current_user()} write access.",
             )
-        return cls(path, created=created)
+        return cls(path, created=created, upstream=marker.upstream if marker else None)
+
+    def attach(self, upstream: Upstream) -> None:
+        """Use ``upstream`` as the registry of record: missing blobs are fetched, changes are sent to it first."""
+        self.upstream = upstream
+        self.upstream_blobs = self.layout.blobs.source = UpstreamBlobs(self, upstream)
+
+    def shared_upstream(self) -> Upstream | None:
+        """Return the registry of record for a change, None if the repository has none.
+
+        Raises:
+            InternalError: ``repository.upstream_detached`` if it has one that is not attached.
+        """
+        return required_upstream(self.upstream, self.upstream_settings)
+
+    def set_upstream(self, settings: UpstreamSettings | None) -> bool:
+        """Store the registry of record, None for none; return whether it differs. Open the repository again afterwards."""
+        path = os.path.join(self.path, MARKER)
+        with self.locks.hold("upstream", purpose="change the upstream"):
+            marker = _read_marker(self.path)
+            if marker is not None and marker.upstream == settings:
+                return False
+            atomic_write(path, _marker_bytes(settings))
+        return True
 
     @classmethod
     def planned(cls, path: str) -> Repository:
@@ -113,19 +145,29 @@ class Repository:
         return self.pins.pin(digests, purpose=purpose)
 
 
-def _read_marker(path: str) -> int | None:
-    """Return the schema version of the repository in ``path``, None if there is none."""
+@dataclass(frozen=True)
+class _Marker:
+    """The content of ``repository.json``."""
+
+    schema_version: int
+    upstream: UpstreamSettings | None
+
+
+def _read_marker(path: str) -> _Marker | None:
+    """Return the marker of the repository in ``path``, None if there is none.
+
+    Raises:
+        Unsupported: ``repository.schema``.
+        Unavailable: ``repository.unreadable``.
+        Corrupt: ``repository.marker``.
+    """
     marker = os.path.join(path, MARKER)
     try:
         with open(marker, "rb") as stream:
-            document = json.loads(stream.read(65536))
-        if (
-            document["format"] != _FORMAT
-            or document["schema_version"].__class__ is not int
-            or document["schema_version"] < 1
-        ):
+            document = json.loads(stream.read(MAX_MARKER))
+        version = document["schema_version"]
+        if document["format"] != _FORMAT or version.__class__ is not int or version < 1:
             raise ValueError
-        return document["schema_version"]
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -140,6 +182,23 @@ def _read_marker(path: str) -> int | None:
             code="repository.marker",
             hint="Restore it from a backup of the repository.",
         ) from None
+    if version > SCHEMA_VERSION:
+        raise Unsupported(
+            f"The repository {path} has schema version {version}; "
+            f"this version of the collection reads up to {SCHEMA_VERSION}.",
+            code="repository.schema",
+            hint="Update the collection strata.layering on this composer.",
+        )
+    if version == _PLAIN_SCHEMA:
+        return _Marker(version, None)
+    return _Marker(version, UpstreamSettings.from_dict(document.get("upstream"), marker))
+
+
+def _marker_bytes(upstream: UpstreamSettings | None) -> bytes:
+    document: dict[str, Any] = {"format": _FORMAT, "schema_version": _PLAIN_SCHEMA}
+    if upstream is not None:
+        document |= {"schema_version": SCHEMA_VERSION, "upstream": upstream.to_dict()}
+    return json.dumps(document, sort_keys=True).encode("ascii") + b"\n"
 
 
 def _missing(path: str) -> NotFound:
@@ -197,7 +256,6 @@ def _create(path: str) -> None:
         # Another process that creates the same repository now may have added a reference to the index already.
         with Locks(os.path.join(path, "locks")).hold("index", purpose="create the repository"):
             create_layout(path)
-        marker = {"format": _FORMAT, "schema_version": SCHEMA_VERSION}
-        atomic_write(os.path.join(path, MARKER), json.dumps(marker, sort_keys=True).encode("ascii") + b"\n")
+        atomic_write(os.path.join(path, MARKER), _marker_bytes(None))
     except OSError as error:
         raise _cannot_create(path, error.strerror or str(error)) from error

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..common.errors import NotFound, StrataError
 from ..common.progress import Progress, silent
 from .reachability import Damage, DocumentCheck, Need, Reachable
+from .upstream_blobs import shared_blobs
 
 if TYPE_CHECKING:
     from .repository import Repository
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 def verify(repository: Repository, progress: Progress = silent, *, check: DocumentCheck | None = None) -> list[Damage]:
     """Read every blob, manifest and document; return what is damaged, sorted.
 
+    Blobs that the registry of record has are not missing; ``missing_upstream`` asks the registry about them.
     ``check`` raises StrataError for a document whose content is damaged. Blobs that nothing refers to are
     verified, too. This takes as long as reading the whole repository.
     """
@@ -45,10 +48,40 @@ def verify(repository: Repository, progress: Progress = silent, *, check: Docume
             damages.add(Damage("digest", digest, f"The blob {digest} cannot be read: {error.strerror}.", users))
     for digest in reachable.needs.keys() - set(present):
         need = reachable.needs[digest]
-        if need.size is not None:
+        if need.size is not None and not _is_shared(repository, digest):
             users = tuple(sorted(need.users))
             damages.add(Damage("missing", digest, f"The blob {digest} is missing.", users))
     return sorted(damages, key=lambda damage: (damage.problem, damage.subject, damage.message))
+
+
+def _is_shared(repository: Repository, digest: str) -> bool:
+    return repository.upstream_blobs is not None and repository.upstream_blobs.find(digest) is not None
+
+
+@dataclass(frozen=True)
+class UpstreamCheck:
+    """What the registry of record has of the blobs that are not stored here: the number of ``blobs``, and what is missing."""
+
+    blobs: int
+    damages: list[Damage]
+
+
+def missing_upstream(repository: Repository, progress: Progress = silent) -> UpstreamCheck:
+    """Ask the registry of record for every blob of a layer version that is not stored here; one request each.
+
+    Raises:
+        Unavailable: the registry of record cannot be reached.
+    """
+    if repository.upstream_blobs is None:
+        return UpstreamCheck(0, [])
+    absent = [digest for digest in shared_blobs(repository) if not repository.layout.has(digest)]
+    damages = []
+    for number, digest in enumerate(absent, 1):
+        if not repository.upstream_blobs.has_upstream(digest):
+            message = f"The blob {digest} is missing here and in {repository.upstream_blobs.label}."
+            damages.append(Damage("missing", digest, message))
+        progress("ask the upstream", number, len(absent))
+    return UpstreamCheck(len(absent), damages)
 
 
 def _part_of(progress: Progress, done: int, total: int) -> Progress:
