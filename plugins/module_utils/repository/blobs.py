@@ -286,22 +286,6 @@ class Blobs:
         sync_folder(self._folder)
         self._remember(descriptor.digest)
 
-    def adopt(self, temporary: str, digest: str, size: int) -> None:
-        """Store the file ``temporary`` of the folder ``tmp``, whose content the caller has compared with ``digest``.
-
-        Raises:
-            Corrupt: ``repository.blob_corrupt`` if the file does not have ``size`` bytes.
-        """
-        with open(temporary, "rb") as stream:
-            found = os.fstat(stream.fileno()).st_size
-            if found != size:
-                raise _wrong(digest, f"was fetched with {found} bytes, not {size}")
-            os.fsync(stream.fileno())
-        os.replace(temporary, self.path(digest))
-        sync_folder(self._folder)
-        self._remember(digest)
-        self._record_use(digest, size)
-
     def remove(self, digest: str) -> int:
         """Remove a blob and return the bytes freed. Only garbage collection and the eviction of the cache may call this."""
         try:

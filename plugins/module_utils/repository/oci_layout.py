@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from ..common.atomic_files import atomic_write
@@ -122,8 +122,10 @@ class Layout:
                 self._set_reference(reference, manifest, artifact_type)
         return manifest
 
-    def adopt_manifest(self, data: bytes, reference: str) -> Descriptor:
+    def adopt_manifest(self, data: bytes, reference: str, *, elsewhere: Collection[str] = ()) -> Descriptor:
         """Store a manifest as it is, whose blobs are stored already, and set ``reference`` to it; return its descriptor.
+
+        The blobs ``elsewhere`` may be missing here, because a registry of record has them.
 
         Raises:
             NotFound: ``repository.blob_missing`` if a blob that it lists is missing.
@@ -132,8 +134,9 @@ class Layout:
         with self._locks.hold("collect", shared=True, timeout=600, purpose="store a manifest"):
             stored = self.put_blob(data, MANIFEST)
             document = self.manifest(stored.digest)
-            for blob in (document["config"], *document["layers"]):
-                self._check_size(Descriptor.from_json(blob))
+            for blob in map(Descriptor.from_json, (document["config"], *document["layers"])):
+                if blob.digest not in elsewhere or self.has(blob.digest):
+                    self._check_size(blob)
             self._set_reference(reference, stored, document.get("artifactType"))
         return stored
 

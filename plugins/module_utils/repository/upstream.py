@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from ..common.errors import Corrupt, InternalError
 from ..common.progress import Progress, silent
@@ -28,21 +27,22 @@ REQUIRED, OPTIONAL = "required", "optional"
 class UpstreamSettings:
     """The registry of record as ``repository.json`` stores it. It never contains a secret.
 
-    ``location`` is the address of a registry, a folder or an SMB share. ``credentials_file`` is the path of a file with
-    credentials in the form of docker and podman, None for the usual files. ``verify_keys`` are public keys in PEM form or
-    paths of such keys; ``signatures`` says whether content without a valid signature is refused (required) or accepted
-    (optional). ``sign_key`` is the path of the private key that signs what this composer sends. ``cache_size_gb`` (GiB)
-    and ``cache_days`` limit the disks and archives that are kept here, None for no limit. ``unrecognized`` has the keys
-    of a newer version of the collection.
+    Exactly one of ``registry``, an address such as ``registry.example.com/windows``, and ``file_share``, a folder or an
+    SMB share, is set. ``registry_auth_file`` is the path of a file with credentials in the form of docker and podman,
+    None for the usual files. ``verify_keys`` are paths of public keys; ``signatures`` says whether content without a valid
+    signature is refused (required) or accepted (optional). ``sign_key`` is the path of the private key that signs what
+    this composer sends. ``cache_size_gb`` (GiB) and ``cache_days`` limit the disks and archives that are kept here, None
+    for no limit. ``unrecognized`` has the keys of a newer version of the collection.
     """
 
-    location: str
+    registry: str | None = None
+    file_share: str | None = None
     flat: bool = False
+    registry_auth_file: str | None = None
     validate_certs: bool = True
-    ca_file: str | None = None
-    proxy: str | None = None
+    ca_path: str | None = None
     plain_http: bool = False
-    credentials_file: str | None = None
+    proxy: str | None = None
     verify_keys: tuple[str, ...] = ()
     signatures: str = REQUIRED
     sign_key: str | None = None
@@ -50,13 +50,18 @@ class UpstreamSettings:
     cache_days: float | None = None
     unrecognized: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
+    @property
+    def location(self) -> str:
+        """The address of the registry, or the folder or share."""
+        return self.registry or self.file_share or ""
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object: the location, and every other field that differs from its default."""
-        default = UpstreamSettings(location=self.location)
+        """Return the JSON object: every field that differs from its default."""
+        default = UpstreamSettings()
         fields = {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in vars(self).items()
-            if key == "location" or (key != "unrecognized" and value != getattr(default, key))
+            if key != "unrecognized" and value != getattr(default, key)
         }
         return fields | dict(self.unrecognized)
 
@@ -67,7 +72,7 @@ class UpstreamSettings:
         Raises:
             Corrupt: ``repository.marker``.
         """
-        if not isinstance(value, dict) or not isinstance(value.get("location"), str) or not value["location"]:
+        if not isinstance(value, dict) or ("registry" in value) == ("file_share" in value):
             raise _damaged(marker, "upstream")
         known = {key: item for key, item in value.items() if key in _FIELDS}
         for key, item in known.items():
@@ -78,7 +83,7 @@ class UpstreamSettings:
         return cls(**known, unrecognized={key: item for key, item in value.items() if key not in _FIELDS})
 
 
-_TEXTS = frozenset(("location", "ca_file", "proxy", "credentials_file", "sign_key"))
+_TEXTS = frozenset(("registry", "file_share", "registry_auth_file", "ca_path", "proxy", "sign_key"))
 _FLAGS = frozenset(("flat", "validate_certs", "plain_http"))
 _NUMBERS = frozenset(("cache_size_gb", "cache_days"))
 _FIELDS = _TEXTS | _FLAGS | _NUMBERS | {"verify_keys", "signatures"}
@@ -86,7 +91,7 @@ _FIELDS = _TEXTS | _FLAGS | _NUMBERS | {"verify_keys", "signatures"}
 
 def _is_valid(key: str, value: object) -> bool:
     if key in _TEXTS:
-        return isinstance(value, str)
+        return isinstance(value, str) and value != ""
     if key in _FLAGS:
         return isinstance(value, bool)
     if key in _NUMBERS:
@@ -94,11 +99,6 @@ def _is_valid(key: str, value: object) -> bool:
     if key == "signatures":
         return value in (REQUIRED, OPTIONAL)
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def has_credentials(location: str) -> bool:
-    """Return whether an address contains a user name or a password, such as ``https://user:password@host``."""
-    return "@" in (urlsplit(location).netloc if "://" in location else location.partition("/")[0])
 
 
 def _damaged(marker: str, name: str) -> Corrupt:

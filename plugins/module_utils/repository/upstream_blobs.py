@@ -13,18 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..common.composer_paths import TEMPORARY_PREFIX
 from ..common.errors import Corrupt, NotFound
 from ..common.progress import Progress, silent
 from .blobs import Descriptor
 from .oci_layout import MAX_JSON
-from .space import space_for
 from .upstream import SHARED_REFERENCES
 
 if TYPE_CHECKING:
     from .repository import Repository
     from .upstream import Upstream
 
+_ANY = "application/octet-stream"
 #: Seconds to wait for another process that fetches the same blob.
 _LOCK_TIMEOUT = 6 * 3600.0
 
@@ -43,7 +42,7 @@ class UpstreamBlobs:
     def __init__(self, repository: Repository, upstream: Upstream) -> None:
         self._repository = repository
         self._upstream = upstream
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._known: dict[str, SharedBlob] = {}
         self._state: object = None
 
@@ -78,19 +77,13 @@ class UpstreamBlobs:
         if found is None:
             raise blobs.missing(digest)
         name = digest.rpartition(":")[2]
+
+        def fill(target: str) -> None:
+            shown = self._upstream.progress if progress is silent else progress
+            self._upstream.fetch(found.manifests, digest, found.size, target, shown)
+
         with self._repository.locks.hold(f"fetch/{name}", timeout=_LOCK_TIMEOUT, purpose="fetch a blob"):
-            if blobs.has(digest):
-                return
-            target = os.path.join(self._repository.path, "tmp", f"{TEMPORARY_PREFIX}fetch-{name}")
-            with space_for("a blob"):
-                self._upstream.fetch(
-                    found.manifests,
-                    digest,
-                    found.size,
-                    target,
-                    self._upstream.progress if progress is silent else progress,
-                )
-                blobs.adopt(target, digest, found.size)
+            blobs.receive(Descriptor(_ANY, digest, found.size), fill)
 
     def has_upstream(self, digest: str) -> bool:
         """Return whether the registry of record has a blob that a layer version lists."""
