@@ -68,6 +68,12 @@ unit: setup ## Run the unit tests of a package: make unit T=ntfs
 test-newest: setup .venv-newest/.ready ## Run the tests on the newest ansible-core and Python
 	@$(call within,.venv-newest) python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
+# COSIGN=1 also builds cosign, which takes 17 minutes, and runs the tests with it.
+.PHONY: test-distribution
+test-distribution: setup .venv-s3/.ready ## Test with distribution 3, on disk and on S3, oras, and with COSIGN=1 cosign; the first run builds them for ten minutes
+	@$(call within,.venv) $(TOOLS)/progress.sh "Build registries and their clients" 650 python -m ansible_collections.strata.layering.tests.support.registry_tools oras registry $(if $(COSIGN),cosign)
+	@$(call within,.venv) python -m pytest tests/distribution $(PYTEST_ARGS)
+
 .PHONY: bench
 bench: setup ## Measure the engine and compare it with other tools
 	@$(TOOLS)/packages.sh bench
@@ -93,8 +99,13 @@ docs-errors: .venv/.ready ## Write docs/errors.md from the code
 changelog: setup-lint ## Add new fragments and modules to the changelog of the version in galaxy.yml
 	@env PATH="$(CURDIR)/.venv-newest/bin:$$PATH" ANSIBLE_HOME="$(CURDIR)/.cache/ansible" antsibull-changelog release --update-existing --reload-plugins
 
+# The demo needs no client of a registry.
+.PHONY: registry-tools
+registry-tools: packages .venv/.ready $(COLLECTION)
+	@$(call within,.venv) $(TOOLS)/progress.sh "Build regctl, a client of registries" 25 python -m ansible_collections.strata.layering.tests.support.registry_tools regctl
+
 .PHONY: setup
-setup: packages .venv/.ready $(COLLECTION) collections downloads ## Install the requirements of demo and test
+setup: packages .venv/.ready $(COLLECTION) collections downloads registry-tools ## Install the requirements of demo and test
 	@:
 
 .PHONY: setup-lint
@@ -113,6 +124,9 @@ REQUIREMENTS := requirements.txt tests/requirements.txt $(TOOLS)/environment.sh
 
 .venv-newest/.ready: $(REQUIREMENTS) tests/requirements-newest.txt $(call moved,.venv-newest/.ready)
 	@$(TOOLS)/progress.sh "Install the Python libraries into .venv-newest" 40 $(TOOLS)/environment.sh newest .venv-newest tests/requirements-newest.txt
+
+.venv-s3/.ready: tests/requirements-s3.txt $(TOOLS)/environment.sh $(call moved,.venv-s3/.ready)
+	@$(TOOLS)/progress.sh "Install the simulated S3 server into .venv-s3" 25 $(TOOLS)/environment.sh oldest .venv-s3 tests/requirements-s3.txt
 
 .PHONY: moved
 
@@ -134,5 +148,5 @@ collections: .venv/.ready
 
 .PHONY: clean
 clean: ## Remove everything that these targets create
-	rm -rf .build .cache .venv .venv-newest .ansible .hypothesis .mypy_cache tests/output changelogs/.plugin-cache.yaml strata-layering-*.tar.gz
+	rm -rf .build .cache .venv .venv-newest .venv-s3 .ansible .hypothesis .mypy_cache tests/output changelogs/.plugin-cache.yaml strata-layering-*.tar.gz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

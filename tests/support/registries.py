@@ -31,7 +31,7 @@ from ansible_collections.strata.layering.tests.support.simulated_server import (
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _START_TIMEOUT = 30
-#: Programs that are built from Go modules: tests/tools/registry_tools.sh.
+#: Programs that ``registry_tools`` builds from Go modules.
 TOOLS = _ROOT / ".build" / "tools"
 #: The password of ``USERNAME``, and what distribution wants to have of it: bcrypt with a cost of 4.
 USERNAME, PASSWORD = "pusher", "s3cret/Pa ss"
@@ -307,8 +307,7 @@ class S3Server(_Process):
         self.port = free_port()
 
     def __enter__(self) -> S3Server:
-        program = pathlib.Path(sys.executable).with_name("moto_server")
-        self._run(str(program), "-H", "127.0.0.1", "-p", str(self.port))
+        self._run(str(_ROOT / ".venv-s3" / "bin" / "moto_server"), "-H", "127.0.0.1", "-p", str(self.port))
         self._wait_for_port(self.port)
         import urllib.request  # pylint: disable=import-outside-toplevel
 
