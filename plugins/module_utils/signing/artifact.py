@@ -16,7 +16,7 @@ from typing import Any
 
 from ..common import timestamps
 from ..common.errors import Corrupt, InternalError
-from .bundle import BUNDLE, BUNDLE_TYPES, PREDICATE, make_bundle
+from .bundle import BUNDLE, BUNDLE_TYPES, PREDICATE, PREDICATE_ANNOTATION, make_bundle
 from .keys import SigningKey
 from .simple_signing import SIGNATURE, SIMPLE_SIGNING
 from .strict_json import MAX_BYTES, Malformed, field_of, is_digest, read_object
@@ -66,7 +66,7 @@ def sign_manifest(digest: str, key: SigningKey, *, size: int, media_type: str = 
         "subject": {"mediaType": media_type, "digest": digest, "size": size},
         "annotations": {
             "dev.sigstore.bundle.content": "dsse-envelope",
-            "dev.sigstore.bundle.predicateType": PREDICATE,
+            PREDICATE_ANNOTATION: PREDICATE,
             "org.opencontainers.image.created": timestamps.now(),
         },
     }
@@ -74,39 +74,34 @@ def sign_manifest(digest: str, key: SigningKey, *, size: int, media_type: str = 
     return SignatureArtifact(data, _digest(data), blobs)
 
 
-def bundle_of_manifest(manifest: bytes, digest: str) -> StoredSignature:
-    """Return the bundle that a manifest attaches to the manifest ``digest``.
+def signatures_of_manifest(manifest: bytes, digest: str) -> list[StoredSignature]:
+    """Return the signatures that a manifest has for the manifest ``digest``.
+
+    It has a single bundle and that ``subject``, or any number of signatures in the form of cosign 2.
 
     Raises:
         Corrupt: ``signing.manifest`` if the manifest breaks its format, or is attached to a different manifest.
     """
     try:
         document = read_object(manifest, bound=MAX_MANIFEST)
-        subject = field_of(document, "subject", dict)
-        if subject.get("digest") != digest:
-            raise Malformed("it is attached to a different manifest")
-        found = list(_blobs(document, BUNDLE_TYPES))
-        if len(found) != 1:
-            raise Malformed(f"it has {len(found)} bundles; the limit is 1")
-        return StoredSignature(found[0]["digest"], found[0]["size"])
-    except Malformed as error:
-        raise _malformed(digest, error) from None
-
-
-def simple_signatures_of_manifest(manifest: bytes, digest: str) -> list[StoredSignature]:
-    """Return the signatures, in the form of cosign 2, of the manifest ``digest`` in the manifest with its tag.
-
-    Raises:
-        Corrupt: ``signing.manifest`` if the manifest breaks its format.
-    """
-    try:
-        return [
+        simple = [
             StoredSignature(blob["digest"], blob["size"], blob["annotations"][SIGNATURE])
-            for blob in _blobs(read_object(manifest, bound=MAX_MANIFEST), (SIMPLE_SIGNING,))
+            for blob in _blobs(document, (SIMPLE_SIGNING,))
             if isinstance(blob.get("annotations"), dict) and isinstance(blob["annotations"].get(SIGNATURE), str)
         ]
+        bundles = list(_blobs(document, BUNDLE_TYPES))
+        if bundles and field_of(document, "subject", dict).get("digest") != digest:
+            raise Malformed("it is attached to a different manifest")
+        if len(bundles) > 1:
+            raise Malformed(f"it has {len(bundles)} bundles; the limit is 1")
+        return [StoredSignature(blob["digest"], blob["size"]) for blob in bundles] + simple
     except Malformed as error:
-        raise _malformed(digest, error) from None
+        raise Corrupt(
+            f"The manifest with a signature of {digest} is damaged: {error}.",
+            code="signing.manifest",
+            hint="Delete this signature, and sign the manifest again.",
+            digest=digest,
+        ) from None
 
 
 def simple_signing_tag(digest: str) -> str:
@@ -125,15 +120,6 @@ def _blobs(document: dict[str, Any], media_types: tuple[str, ...]) -> Iterator[d
         if not is_digest(layer.get("digest")) or not 0 < size <= MAX_BYTES:
             raise Malformed(f"a blob has no SHA-256 digest, or not between 1 and {MAX_BYTES} bytes")
         yield layer
-
-
-def _malformed(digest: str, error: Malformed) -> Corrupt:
-    return Corrupt(
-        f"The manifest with a signature of {digest} is damaged: {error}.",
-        code="signing.manifest",
-        hint="Delete this signature, and sign the manifest again.",
-        digest=digest,
-    )
 
 
 def _digest(data: bytes) -> str:

@@ -26,7 +26,8 @@ from .strict_json import Malformed, binary_field, field_of, is_digest, read_obje
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 #: The same version of the format in the spelling of its first year.
 BUNDLE_TYPES = (BUNDLE, "application/vnd.dev.sigstore.bundle+json;version=0.3")
-PREDICATE = "https://sigstore.dev/cosign/sign/v1"
+#: The type of the statement, and the annotation of the manifest that repeats it.
+PREDICATE, PREDICATE_ANNOTATION = "https://sigstore.dev/cosign/sign/v1", "dev.sigstore.bundle.predicateType"
 _PAYLOAD = "application/vnd.in-toto+json"
 _STATEMENT = "https://in-toto.io/Statement/v1"
 _HINT = re.compile(r"[A-Za-z0-9+/=_-]{1,100}")

@@ -42,6 +42,8 @@ def use_libraries() -> None:
     import numpy
     import pyVmomi
     import zstandard
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
     from isal import isal_zlib
 
     data = numpy.arange(65536, dtype=numpy.uint8).tobytes()
@@ -51,6 +53,8 @@ def use_libraries() -> None:
         raise ImportError("blake3 does not compute digests")
     if zstandard.ZstdDecompressor().decompress(zstandard.ZstdCompressor().compress(data)) != data:
         raise ImportError("zstandard does not return what it compressed")
+    key, signature_hash = ec.generate_private_key(ec.SECP256R1()), ec.ECDSA(hashes.SHA256())
+    key.public_key().verify(key.sign(data, signature_hash), data, signature_hash)
     if not hasattr(pyVmomi.vim, "VirtualMachine"):
         raise ImportError("pyVmomi does not know virtual machines")
 

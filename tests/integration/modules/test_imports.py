@@ -21,7 +21,7 @@ results = [attempt(module, **options) for module, options in calls]
 print(json.dumps([results, sorted(sys.modules)]))
 """
 #: Libraries and parts of the engine that only a change, or an image, needs.
-_HEAVY = ("numpy", "pyVmomi", "isal", "blake3", "smbprotocol", "xml.etree")
+_HEAVY = ("numpy", "pyVmomi", "isal", "blake3", "cryptography", "smbprotocol", "xml.etree")
 _HEAVY_PACKAGES = ("capture", "ntfs", "vsphere", "winregistry", "windows", "disk", "packaging")
 
 

@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
 from ansible_collections.strata.layering.plugins.module_utils.signing.artifact import (
-    bundle_of_manifest,
     sign_manifest,
-    simple_signatures_of_manifest,
+    signatures_of_manifest,
     simple_signing_tag,
 )
 from ansible_collections.strata.layering.plugins.module_utils.signing.bundle import signed_bytes, verify_bundle
@@ -54,7 +53,8 @@ def signature_of(payload, pair=PAIR):
 
 
 def our_bundle():
-    return SIGNED.blobs[bundle_of_manifest(SIGNED.manifest, DIGEST).digest]
+    (stored,) = signatures_of_manifest(SIGNED.manifest, DIGEST)
+    return SIGNED.blobs[stored.digest]
 
 
 def test_bundle_of_cosign_names_the_key_that_verified_it():
@@ -235,30 +235,34 @@ def simple_manifest(**changes):
 
 
 def test_simple_signatures_are_found_in_their_manifest():
-    (found,) = simple_signatures_of_manifest(simple_manifest(), DIGEST)
+    (found,) = signatures_of_manifest(simple_manifest(), DIGEST)
     assert (found.digest, found.size, found.signature) == (OTHER_DIGEST, 243, "c2ln")
     assert simple_signing_tag(DIGEST) == f"sha256-{'a' * 64}.sig"
     for value in (None, {}, {"dev.cosignproject.cosign/signature": 1}):
-        assert simple_signatures_of_manifest(simple_manifest(annotations=value), DIGEST) == []
+        assert signatures_of_manifest(simple_manifest(annotations=value), DIGEST) == []
 
 
 @pytest.mark.parametrize(
-    ("read", "manifest"),
+    "manifest",
     [
-        (simple_signatures_of_manifest, simple_manifest(size=1 << 30)),
-        (simple_signatures_of_manifest, simple_manifest(size=True)),
-        (simple_signatures_of_manifest, simple_manifest(digest="sha512:00")),
-        (simple_signatures_of_manifest, b'{"layers": [' + b"1," * 200 + b"1]}"),
-        (simple_signatures_of_manifest, b"{}"),
-        (bundle_of_manifest, SIGNED.manifest.replace(DIGEST.encode(), OTHER_DIGEST.encode())),
-        (bundle_of_manifest, changed(json.loads(SIGNED.manifest), "layers", value=[])),
-        (bundle_of_manifest, changed(json.loads(SIGNED.manifest), "subject", value=...)),
-        (bundle_of_manifest, SIGNED.manifest + b" " * (256 << 10)),
+        simple_manifest(size=1 << 30),
+        simple_manifest(size=True),
+        simple_manifest(digest="sha512:00"),
+        b'{"layers": [' + b"1," * 200 + b"1]}",
+        b"{}",
+        SIGNED.manifest.replace(DIGEST.encode(), OTHER_DIGEST.encode()),
+        changed(json.loads(SIGNED.manifest), "layers", value=json.loads(SIGNED.manifest)["layers"] * 2),
+        changed(json.loads(SIGNED.manifest), "subject", value=...),
+        SIGNED.manifest + b" " * (256 << 10),
     ],
     ids=itertools.count(),
 )
-def test_malformed_manifest_is_refused(read, manifest):
-    refusal("signing.manifest", read, manifest, DIGEST)
+def test_malformed_manifest_is_refused(manifest):
+    refusal("signing.manifest", signatures_of_manifest, manifest, DIGEST)
+
+
+def test_manifest_without_signatures_has_none():
+    assert signatures_of_manifest(changed(json.loads(SIGNED.manifest), "layers", value=[]), DIGEST) == []
 
 
 def test_every_flipped_byte_of_an_own_signature_is_noticed():
@@ -314,9 +318,8 @@ def test_random_field_of_a_statement_raises_only_our_errors(path, value):
 @given(st.sampled_from(sorted(paths_of(json.loads(SIGNED.manifest)), key=repr)), JSON | st.just(...))
 def test_random_field_of_a_manifest_raises_only_our_errors(path, value):
     manifest = changed(json.loads(SIGNED.manifest), *path, value=value)
-    for read in (bundle_of_manifest, simple_signatures_of_manifest):
-        with only_our_errors():
-            read(manifest, DIGEST)
+    with only_our_errors():
+        signatures_of_manifest(manifest, DIGEST)
 
 
 @settings(max_examples=100, deadline=None)
