@@ -9,7 +9,7 @@ with the tag ``sha256-<digits>.sig`` (cosign before version 3). A signature of a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..common.errors import Corrupt, InvalidInput, NotFound, StrataError, Untrusted
@@ -24,7 +24,7 @@ from ..signing.artifact import (
     simple_signing_tag,
 )
 from ..signing.bundle import BUNDLE_TYPES, PREDICATE, PREDICATE_ANNOTATION, verify_bundle
-from ..signing.keys import SigningKey, VerifyKey
+from ..signing.keys import SigningKey, VerifyKey, load_verify_keys
 from ..signing.simple_signing import verify_simple
 from .artifacts import CREATED, EMPTY_TYPE
 from .backends.backend import Backend
@@ -95,6 +95,23 @@ class SignatureGuard:
     policy: TrustPolicy = field(default_factory=TrustPolicy)
     key: SigningKey | None = None
     warnings: list[str] = field(default_factory=list)
+
+    @classmethod
+    def load(
+        cls,
+        verify_keys: Iterable[str] = (),
+        required: bool = False,
+        sign_key: str | None = None,
+        passphrase: str | None = None,
+    ) -> SignatureGuard:
+        """Return the guard for keys that options name: each is the path of a PEM file or the text of one.
+
+        Raises:
+            StrataError: as ``TrustPolicy``, ``VerifyKey.load_all`` and ``SigningKey.load``.
+        """
+        policy = TrustPolicy(tuple(load_verify_keys(verify_keys)), required)
+        key = SigningKey.load(sign_key, passphrase) if sign_key else None
+        return cls(policy, key, list(key.warnings) if key else [])
 
     def check(self, backend: Backend, repository: str, digest: str, subject: str) -> str | None:
         """Return the fingerprint of the key that signed a manifest, None if none is required; else as ``TrustPolicy.check``."""

@@ -271,3 +271,15 @@ def test_guard_warns_of_unsigned_content_that_it_accepts(registry, layer):
     guard = SignatureGuard(OPTIONAL)
     assert guard.check(registry, REPOSITORY, layer.digest, "app layer Editor 1.0") is None
     assert len(guard.warnings) == 1
+
+
+def test_guard_of_options_has_their_keys_and_warnings(tmp_path):
+    private, public = tmp_path / "key.pem", tmp_path / "key.pub"
+    private.write_text(PAIR.private)
+    public.write_text(PAIR.public + STRANGER_PAIR.public)
+    private.chmod(0o644)
+    guard = SignatureGuard.load([str(public)], True, str(private))
+    assert guard.policy == TrustPolicy((TRUSTED, STRANGER.public), True)
+    assert guard.key == KEY
+    assert len(guard.warnings) == 1
+    assert SignatureGuard.load() == SignatureGuard()
