@@ -15,7 +15,7 @@ from typing import Any
 
 from ..common.errors import InternalError
 from ..layers.layer_version import APP, DEPLOYABLE, OS, version_key
-from .fields import DocumentName, Fields, Stored
+from .fields import DocumentName, Fields, Stored, without_none
 from .kinds import layer_kind, layer_label
 from .script_record import ScriptRecord
 from .version_name import VersionName
@@ -29,7 +29,8 @@ class LayerEntry(Stored):
 
     ``digest`` is that of its manifest, None only in check mode, in which nothing is stored. ``size`` is
     the number of bytes that the version adds to the repository, ``source`` describes what the
-    version was built from.
+    version was built from. ``updated`` is the time (RFC 3339, UTC) of the newest details of the version that were exchanged
+    with a remote; it is missing in the document while it is None.
     """
 
     digest: str | None
@@ -39,6 +40,7 @@ class LayerEntry(Stored):
     created: str
     source: Mapping[str, object]
     script: ScriptRecord | None
+    updated: str | None = None
 
     @property
     def deployable(self) -> bool:
@@ -54,6 +56,7 @@ class LayerEntry(Stored):
             "created": self.created,
             "source": dict(self.source),
             "script": self.script.to_dict() if self.script else None,
+            **without_none(updated=self.updated),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,6 +139,7 @@ def _common_fields(fields: Fields) -> dict[str, Any]:
         "created": fields.text("created"),
         "source": fields.json("source"),
         "script": fields.later("script", lambda key: ScriptRecord.read(fields, key), None),
+        "updated": fields.text_if_present("updated"),
     }
 
 

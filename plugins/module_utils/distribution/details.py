@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,17 +44,23 @@ DETAILS_TYPE = "application/vnd.strata.layer.details.v1+json"
 CONFIG_TYPE = "application/vnd.strata.layer.details.config.v1+json"
 MAX_CONFIG = 1 << 20
 _SCHEMA_VERSION = 1
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 #: Keys of a version's source that hold paths of a composer or share: only the last part travels.
 _PATHS = frozenset(("files", "packaged_disk", "package", "ovf_package", "path", "file_share", "registry", "folder"))
 
 
 @dataclass(frozen=True)
 class Details:
-    """The document of a layer with one version, and the time at which it was written (None: derived from the manifest)."""
+    """The document of a layer with one version, without what belongs to a site.
+
+    ``updated`` is the time of the artifact; in a repository it is the time of the newest artifact that was exchanged, None if
+    there was none. ``derived``: the remote has no details, and these are what the manifest says.
+    """
 
     document: LayerDocument
     updated: str | None = None
     icon: Descriptor | None = None
+    derived: bool = False
 
     @property
     def version(self) -> str:
@@ -80,9 +87,10 @@ class Details:
 
 def of_document(document: LayerDocument, version: str, icon: Descriptor | None = None) -> Details:
     """Return the details of a version of a stored layer, without what belongs to its site: connector and paths."""
-    entry = dataclasses.replace(document.versions[version], source=travelling_source(document.versions[version].source))
+    stored = document.versions[version]
+    entry = dataclasses.replace(stored, source=travelling_source(stored.source), updated=None)
     alone = dataclasses.replace(document, versions={version: entry}, connector=None)
-    return Details(alone, None, icon)
+    return Details(alone, stored.updated, icon)
 
 
 def travelling_source(source: Mapping[str, object]) -> dict[str, object]:
@@ -130,7 +138,7 @@ def of_manifest(layer: LayerVersion, created: str) -> Details:
         priority=(layer.priority if layer.priority is not None else document.priority) if layer.kind == APP else None,
         versions={layer.version: entry},
     )
-    return Details(document, None, Descriptor(*icon) if icon else None)
+    return Details(document, None, Descriptor(*icon) if icon else None, derived=True)
 
 
 def _windows(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,12 +151,19 @@ def _version_name(layer: LayerVersion) -> VersionName:
     return VersionName(layer.os_layer.name, layer.os_layer.version)
 
 
-def to_artifact(details: Details, subject: Descriptor, updated: str) -> tuple[bytes, bytes]:
+def to_artifact(
+    details: Details, subject: Descriptor, updated: str, annotations: Mapping[str, str] | None = None
+) -> tuple[bytes, bytes]:
     """Return the manifest and the config of the artifact; equal arguments give equal bytes."""
     config = _json({"schema_version": _SCHEMA_VERSION, "updated": updated, "layer": details.document.to_dict()})
     layers = [details.icon] if details.icon else []
     manifest = manifest_bytes(
-        DETAILS_TYPE, descriptor_of(config, CONFIG_TYPE), layers, subject=subject, created=updated
+        DETAILS_TYPE,
+        descriptor_of(config, CONFIG_TYPE),
+        layers,
+        subject=subject,
+        annotations=annotations,
+        created=updated,
     )
     return manifest, config
 
@@ -166,9 +181,14 @@ def of_artifact(manifest: Mapping[str, Any], config: bytes, subject: str) -> Det
             raise ValueError
         layer, updated = value["layer"], value["updated"]
         kind, name = layer["kind"], layer["name"]
-        if kind not in KINDS or not isinstance(updated, str) or not isinstance(name, str):
+        if (
+            kind not in KINDS
+            or not isinstance(updated, str)
+            or not _TIME.fullmatch(updated)
+            or not isinstance(name, str)
+        ):
             raise ValueError
-        document = LayerDocument.from_dict(layer, kind, name)
+        document = dataclasses.replace(LayerDocument.from_dict(layer, kind, name), connector=None)
         check_layer_name(name)
         (version,) = document.versions
         check_version_name(version)

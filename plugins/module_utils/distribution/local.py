@@ -27,7 +27,7 @@ from ..repository.repository import Repository
 from . import details, template_item
 from .artifacts import listed_blobs, parse_manifest
 from .items import Attachment, ImageItem, LayerFields, LayerItem, fields_of
-from .names import IMAGE, TEMPLATE, ItemName
+from .names import IMAGE, TEMPLATE, ItemName, Place
 from .template_item import TemplateItem
 
 #: The beginning of references to manifests that refer to another manifest, such as signatures.
@@ -49,16 +49,24 @@ class Local:
 
     # --- what it has ------------------------------------------------------------------------
 
-    def items(self) -> list[ItemName]:
-        """Return all layer versions that were stored and all templates, sorted."""
+    def names(self) -> list[Place]:
+        """Return all layers and templates, sorted."""
         found = [
-            ItemName(kind, name, version)
-            for kind in KINDS
-            for name, document in document_collections.layers(self.repository, kind).all()
-            for version in document.sorted_versions()
-            if document.versions[version].digest
+            Place(kind, name) for kind in KINDS for name in document_collections.layers(self.repository, kind).names()
         ]
-        return found + [ItemName(TEMPLATE, name) for name in document_collections.templates(self.repository).names()]
+        return found + [Place(TEMPLATE, name) for name in document_collections.templates(self.repository).names()]
+
+    def version_names(self, place: Place) -> list[str]:
+        """Return the versions of a layer, oldest first; an empty list if there is no such layer."""
+        document = self.layer_document(place.kind, place.name)
+        return (
+            [version for version in document.sorted_versions() if document.versions[version].digest] if document else []
+        )
+
+    def locate(self, base: LayerReference) -> tuple[Place, str] | None:
+        """Return the layer version with the digest of ``base`` under its current name, None if it is not there."""
+        found = self.find_digest(base.kind, base.digest)
+        return (Place(base.kind, found.name), found.version or "") if found else None
 
     def layer_document(self, kind: str, name: str) -> LayerDocument | None:
         """Return the document of a layer."""
@@ -72,8 +80,8 @@ class Local:
                     return ItemName(kind, name, version)
         return None
 
-    def layer(self, item: ItemName) -> LayerItem | None:
-        """Return a layer version with its details and attachments.
+    def layer(self, item: ItemName, path: str | None = None) -> LayerItem | None:
+        """Return a layer version with its details and attachments; None if the repository does not have it.
 
         Raises:
             NotFound, Corrupt, Unsupported: its manifest or config cannot be read.
@@ -92,12 +100,12 @@ class Local:
             item, data, digest, attachments=tuple(self._attachments(digest)), version=version, details=described
         )
 
-    def fields(self, kind: str, name: str) -> LayerFields | None:
+    def fields(self, place: Place) -> LayerFields | None:
         """Return the shared fields of a layer, None if there is no such layer."""
-        document = self.layer_document(kind, name)
+        document = self.layer_document(place.kind, place.name)
         return fields_of(document) if document else None
 
-    def template(self, name: str) -> TemplateItem | None:
+    def template(self, name: str, path: str | None = None) -> TemplateItem | None:
         """Return a template as an artifact of revision 0; raise NotFound if a layer version that it names is missing."""
         document = document_collections.templates(self.repository).get(name)
         return None if document is None else self._template(document)
@@ -117,7 +125,7 @@ class Local:
             )
         return LayerReference(item.kind, item.name, item.version or "", entry.digest)
 
-    def image(self, item: ItemName) -> ImageItem | None:
+    def image(self, item: ItemName, path: str | None = None) -> ImageItem | None:
         """Return a composed image, None if it is not stored."""
         found = self.repository.layout.references().get(reference_of(item.version or ""))
         if found is None:
@@ -192,6 +200,16 @@ class Local:
             details={"digest": arrived.digest} | origin,
         )
 
+    def note_updated(self, item: LayerItem, updated: str) -> None:
+        """Record the time of the newest details of a version that was sent to a remote."""
+        documents = document_collections.layers(self.repository, item.item.kind)
+        with self.repository.locks.hold(LOCK, purpose=f"note the details of the {item.item}"):
+            document = documents.get(item.item.name)
+            entry = document.versions.get(item.item.version or "") if document else None
+            if document is not None and entry is not None and entry.digest == item.digest:
+                changed = dataclasses.replace(entry, updated=updated)
+                documents.store(item.item.name, document.with_version(item.item.version or "", changed))
+
     def record_template(self, document: TemplateDocument, *, action: str, comment: str | None, origin: dict) -> None:
         """Store the document of a template, whose layers, files and connector exist.
 
@@ -263,11 +281,10 @@ def read_version(manifest: dict, config: bytes) -> LayerVersion:
 def merged(before: LayerDocument | None, arrived: LayerItem, fields: LayerFields | None) -> LayerDocument:
     """Return the document of a layer with a version that arrived, or with its changed details."""
     described, version = arrived.details.document, arrived.item.version or ""
+    entry = dataclasses.replace(described.versions[version], updated=arrived.details.updated)
     if before is None:
-        after = described
         fields = fields or fields_of(described)
-    else:
-        after = before.with_version(version, described.versions[version])
+    after = (before or described).with_version(version, entry)
     if fields is not None:
         after = dataclasses.replace(after, description=fields.description, icon=fields.icon, priority=fields.priority)
     return after

@@ -64,6 +64,15 @@ class ItemName:
         return f"{_LABELS[self.kind]} {self.name}{version}"
 
 
+@dataclass(frozen=True, order=True)
+class Place:
+    """A layer or template by kind and name; ``path`` is its path in a remote if that is not made from its name."""
+
+    kind: str
+    name: str
+    path: str | None = None
+
+
 @dataclass(frozen=True)
 class Location:
     """The repository and the tag of a manifest."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..common.errors import Conflict, Corrupt
-from ..layers.layer_version import ARTIFACT_TYPE, LayerVersion
+from ..layers.layer_version import ARTIFACT_TYPE, LayerReference, LayerVersion, version_key
 from ..oci_registry.model import RemoteManifest
 from ..repository.blobs import Descriptor
 from . import details, template_item
@@ -24,7 +24,7 @@ from .catalog_entry import CatalogEntry
 from .details import DETAILS_TYPE, Details
 from .items import Attachment, ImageItem, LayerFields, LayerItem, fields_of
 from .local import read_version
-from .names import TEMPLATE, ItemName, Location, Naming, is_reserved_tag
+from .names import TEMPLATE, ItemName, Location, Naming, Place, is_reserved_tag
 from .template_item import TemplateItem
 
 SIGNATURE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -65,6 +65,7 @@ class Remote:
         self.naming = naming
         self.guard = guard
         self._manifests: dict[tuple[str, str], RemoteManifest] = {}
+        self._paths: dict[tuple[str, str], str | None] | None = None
 
     @property
     def label(self) -> str:
@@ -93,12 +94,38 @@ class Remote:
                 if digest is not None:
                     found.append(Listed(ItemName(TEMPLATE, entry.name), digest, location, entry.path))
             else:
-                found += self.versions(entry.kind, entry.name, entry.path)
+                found += self.versions(Place(entry.kind, entry.name, entry.path))
         return found
 
-    def versions(self, kind: str, name: str, path: str | None = None) -> list[Listed]:
+    def names(self) -> list[Place]:
+        """Return all layers and templates that the catalogue names, sorted."""
+        return [Place(entry.kind, entry.name, entry.path) for entry in self.entries()]
+
+    def version_names(self, place: Place) -> list[str]:
+        """Return the versions of a layer, oldest first; an empty list if there is no such layer."""
+        return sorted((listed.item.version or "" for listed in self.versions(place)), key=version_key)
+
+    def locate(self, base: LayerReference) -> tuple[Place, str] | None:
+        """Return the layer version that a digest names under the name in ``base``, None if it is not there."""
+        item = ItemName(base.kind, base.name, base.version)
+        location = self.find(item)
+        if self.backend.digest_of(location.repository, location.tag) != base.digest:
+            return None
+        return Place(base.kind, base.name, self.path_of(item)), base.version
+
+    def find(self, item: ItemName) -> Location:
+        """Return the place of a layer version or template, by the path in the catalogue."""
+        return self.naming.location(item, self.path_of(item))
+
+    def path_of(self, item: ItemName) -> str | None:
+        """Return the path of a layer or template that the catalogue has, None if it is made from the name."""
+        if self._paths is None:
+            self._paths = {(entry.kind, entry.name): entry.path for entry in self.entries()}
+        return self._paths.get((item.kind, item.name))
+
+    def versions(self, place: Place) -> list[Listed]:
         """Return the versions of a layer, in the order of their tags; an empty list if the remote does not have the layer."""
-        return list(self._versions(kind, name, path))
+        return list(self._versions(place.kind, place.name, place.path))
 
     def _versions(self, kind: str, name: str, path: str | None) -> Iterator[Listed]:
         first = self.naming.location(ItemName(kind, name, "0"), path)
@@ -214,9 +241,9 @@ class Remote:
         config = Descriptor.from_json(parsed["config"])
         return details.of_artifact(parsed, self.backend.read_blob(repository, config.digest, _MAX_CONFIG), digest)
 
-    def fields(self, kind: str, name: str, path: str | None = None) -> LayerFields | None:
+    def fields(self, place: Place) -> LayerFields | None:
         """Return the shared fields of a layer: those of its newest details; None if no version has any."""
-        found = [self.details_of(listed.location, listed.digest) for listed in self.versions(kind, name, path)]
+        found = [self.details_of(listed.location, listed.digest) for listed in self.versions(place)]
         known = [item for item in found if item is not None]
         newest = max(known, key=lambda item: item.updated or "", default=None)
         return fields_of(newest.document) if newest else None
