@@ -87,6 +87,14 @@ class LocalShare(Share):
     def create(self, path: str, *, temporary: str | None = None) -> contextlib.AbstractContextManager[BinaryIO]:
         return atomic_file(self._inside(path), None, temporary=temporary)
 
+    def create_new(self, path: str, data: bytes) -> bool:
+        try:
+            with open(self._inside(path), "xb") as stream:
+                stream.write(data)
+        except FileExistsError:
+            return False
+        return True
+
     def make_folders(self, path: str = "") -> None:
         folder = self._inside(path)
         try:

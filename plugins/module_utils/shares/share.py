@@ -97,6 +97,14 @@ class Share(abc.ABC):
         """
 
     @abc.abstractmethod
+    def create_new(self, path: str, data: bytes) -> bool:
+        """Create a file with a few bytes; return False if a file of this name exists.
+
+        Of several processes that create the file at the same time, only one succeeds. If the connection to a server
+        is lost during the call, False may also be returned for a file that this call created.
+        """
+
+    @abc.abstractmethod
     def make_folders(self, path: str = "") -> None:
         """Create the folder ``path`` and its missing parents, up to and including the share's own folder."""
 

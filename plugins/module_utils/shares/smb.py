@@ -20,10 +20,12 @@ from .share import Share, Status, join, parent_of
 from .share_connection import Handle, ShareConnection
 from .smb_client import SmbClient
 from .smb_files import SmbReader, SmbWriter
-from .smb_status import MISSING, NOT_EMPTY, Refused
+from .smb_status import EXISTS, MISSING, NOT_EMPTY, Refused
 
 #: MS-SMB2 2.2.13.1.2: listing and attributes; adding files and folders; deleting.
 _LIST, _ADD, _DELETE = 0x00100081, 0x00100086, 0x00010080
+#: MS-SMB2 2.2.13.1.1: FILE_GENERIC_WRITE.
+_WRITE = 0x00120116
 
 
 class SmbShare(Share):
@@ -118,6 +120,24 @@ class SmbShare(Share):
         except BaseException:
             writer.discard()
             raise
+
+    def create_new(self, path: str, data: bytes) -> bool:
+        full = self._full(path)
+
+        def work(connection: ShareConnection) -> bool:
+            try:
+                handle = self._open(
+                    connection, full, _WRITE, directory=False, disposition=smb_open.CreateDisposition.FILE_CREATE
+                )
+            except Refused as error:
+                if error.status in EXISTS:
+                    return False
+                raise
+            with contextlib.closing(handle):
+                connection.exchange(handle.opened.write(data, 0, send=False)[0])
+            return True
+
+        return self._client.attempt(work, self.where(path))
 
     def make_folders(self, path: str = "") -> None:
         full = self._full(path)

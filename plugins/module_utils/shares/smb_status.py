@@ -12,6 +12,8 @@ from ..common.errors import Conflict, InvalidInput, NoSpace, NotFound, StrataErr
 
 END_OF_FILE = 0xC0000011
 NAME_COLLISION = 0xC0000035
+#: A file of this name exists, possibly as long as another client has it open: name collision, delete pending, sharing violation.
+EXISTS = frozenset((NAME_COLLISION, 0xC0000056, 0xC0000043))
 #: The file, or a folder on the way to it, does not exist.
 MISSING = frozenset((0xC000000F, 0xC0000034, 0xC000003A, 0xC0000103))
 NO_MORE_FILES = 0x80000006

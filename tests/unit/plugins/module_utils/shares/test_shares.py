@@ -69,6 +69,22 @@ def large(samba):
     (samba.path / name).unlink()
 
 
+def test_create_new_creates_a_file_once(both):
+    results: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda number=number: results.append(both.share.create_new("lock", b"%d" % number)))
+        for number in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == [False, False, False, True]
+    assert (both.folder / "lock").read_bytes() in (b"0", b"1", b"2", b"3")
+    assert both.share.remove("lock")
+    assert both.share.create_new("lock", b"again")
+
+
 def test_empty_share_has_no_files(both):
     assert both.share.is_folder()
     assert both.share.names() == []
