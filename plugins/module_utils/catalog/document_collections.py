@@ -14,11 +14,23 @@ from .cancellation_record import CancellationRecord
 from .connector_document import ConnectorDocument
 from .fields import DocumentName, Fields
 from .image_record import ImagesDocument
-from .kinds import CANCELLATION, CONNECTOR, IMAGE, LAYER_KINDS, NOISE_PROFILE, PACKAGING, TASK, TEMPLATE, layer_kind
+from .kinds import (
+    CANCELLATION,
+    CONNECTOR,
+    IMAGE,
+    LAYER_KINDS,
+    NOISE_PROFILE,
+    PACKAGING,
+    RENAME,
+    TASK,
+    TEMPLATE,
+    layer_kind,
+)
 from .layer_document import LayerDocument
 from .noise_profile_record import NoiseProfileRecord
 from .packaging_record import PackagingRecord
 from .publish_task_record import PublishTaskRecord
+from .rename_record import RenameRecord
 from .spelling import absent_warnings, refuse_other_spelling, spelling_hint
 from .template_document import TemplateDocument
 
@@ -178,6 +190,11 @@ def noise_profiles(repository: Repository) -> Documents[NoiseProfileRecord]:
     return Documents(repository, NOISE_PROFILE, NoiseProfileRecord.from_dict)
 
 
+def renames(repository: Repository) -> Documents[RenameRecord]:
+    """Return the journals of renames that are being carried out, named ``<kind of document>/<name>``."""
+    return Documents(repository, RENAME, RenameRecord.from_dict)
+
+
 _READERS: dict[str, Callable[[object, str], object]] = {
     TEMPLATE: TemplateDocument.from_dict,
     CONNECTOR: ConnectorDocument.from_dict,
@@ -186,6 +203,7 @@ _READERS: dict[str, Callable[[object, str], object]] = {
     PACKAGING: PackagingRecord.from_dict,
     CANCELLATION: CancellationRecord.from_dict,
     NOISE_PROFILE: NoiseProfileRecord.from_dict,
+    RENAME: RenameRecord.from_dict,
 }
 
 

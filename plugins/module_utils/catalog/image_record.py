@@ -59,7 +59,8 @@ class ImageRecord(Stored):
     ``layers`` maps ``<kind>/<name>`` to versions. ``checks`` are the results of the Horizon checks,
     ``scripts`` is the last report of the guest about the scripts in the image, both as JSON objects.
     ``snapshot_moid`` is the managed object ID of the snapshot. ``last_used`` is the time (RFC 3339, UTC) at which a push to Horizon
-    replaced the image. Both are missing in the document while they are None.
+    replaced the image. Both are missing in the document while they are None, and so is ``former_templates``, the former names of the
+    template, while it is empty: the VM of an image that was published before a rename has one of them in its settings.
     """
 
     template: str
@@ -77,6 +78,12 @@ class ImageRecord(Stored):
     script: ScriptRun | None = None
     snapshot_moid: str | None = None
     last_used: str | None = None
+    former_templates: tuple[str, ...] = ()
+
+    @property
+    def template_names(self) -> tuple[str, ...]:
+        """The names of the template that the settings of the VM may have."""
+        return (self.template, *self.former_templates)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
@@ -95,7 +102,11 @@ class ImageRecord(Stored):
                 "checks": list(self.checks),
                 "scripts": self.scripts,
                 "script": self.script.to_dict() if self.script else None,
-                **without_none(snapshot_moid=self.snapshot_moid, last_used=self.last_used),
+                **without_none(
+                    snapshot_moid=self.snapshot_moid,
+                    last_used=self.last_used,
+                    former_templates=list(self.former_templates) or None,
+                ),
             }
         )
 
@@ -134,6 +145,7 @@ class ImageRecord(Stored):
             script=fields.later("script", lambda key: ScriptRun.read(fields, key), None),
             snapshot_moid=fields.text_if_present("snapshot_moid"),
             last_used=_time_if_present(fields, "last_used"),
+            former_templates=fields.texts("former_templates") if fields.has("former_templates") else (),
             unrecognized=fields.unrecognized(),
             omitted=fields.omitted,
         )

@@ -14,6 +14,8 @@ IMAGE = "image"
 PACKAGING = "packaging"
 CANCELLATION = "cancellation"
 NOISE_PROFILE = "noise_profile"
+#: The journal of a rename that is being carried out.
+RENAME = "rename"
 #: The kind of a packaging machine for the noise profile of an OS layer version; the other kinds are those of layers.
 NOISE = "noise"
 #: The lock for every change of the references between documents.

@@ -145,7 +145,11 @@ def _common_fields(fields: Fields) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerDocument(Stored):
-    """A layer. ``icon`` is a digest or None, ``priority`` belongs to app layers, ``connector`` to OS layers."""
+    """A layer. ``icon`` is a digest or None, ``priority`` belongs to app layers, ``connector`` to OS layers.
+
+    ``sort_name`` is the first name of a layer that was renamed: app layers of equal priority are ordered by it, so that a
+    new name does not change any image. It is missing in the document while it is None.
+    """
 
     name: str
     kind: str
@@ -153,6 +157,7 @@ class LayerDocument(Stored):
     icon: str | None = None
     priority: int | None = None
     connector: str | None = None
+    sort_name: str | None = None
     versions: Mapping[str, LayerEntry] = field(default_factory=dict)
 
     @classmethod
@@ -222,6 +227,7 @@ class LayerDocument(Stored):
                 "icon": self.icon,
                 "versions": {version: entry.to_dict() for version, entry in self.versions.items()},
                 **own,
+                **without_none(sort_name=self.sort_name),
             }
         )
 
@@ -239,6 +245,7 @@ class LayerDocument(Stored):
             icon=fields.text_or_none("icon"),
             priority=fields.number("priority") if kind == APP else None,
             connector=fields.later("connector", fields.text_or_none, None) if kind == OS else None,
+            sort_name=fields.text_if_present("sort_name"),
             versions={version: read_entry(entry) for version, entry in fields.record_map("versions").items()},
             unrecognized=fields.unrecognized(),
             omitted=fields.omitted,

@@ -28,7 +28,8 @@ class PublishTaskRecord(Stored):
     disk of ``vm`` once a host has received it whole. ``timings`` are seconds by step, ``bytes`` counts by purpose. ``progress``
     describes the running step (step, unit, done, total, percent, rate, seconds_left). ``preflight`` are the findings before the
     image was composed, ``scripts`` is the last report of the guest, ``checks`` are the results of the Horizon checks, ``script`` is
-    the run of the connector's script. ``error`` has code, message and hint.
+    the run of the connector's script. ``error`` has code, message and hint. ``former_templates`` are former names of the template, as in
+    ``ImageRecord``.
 
     A stored task has every value that ``from_dict`` requires. A task that is only returned, for a template that is not being published,
     has no ``id`` and no times; if the template cannot be resolved, only ``template``, ``status`` and ``description`` are known.
@@ -60,6 +61,12 @@ class PublishTaskRecord(Stored):
     script: ScriptRun | None = None
     warnings: tuple[str, ...] = ()
     error: dict[str, Any] | None = None
+    former_templates: tuple[str, ...] = ()
+
+    @property
+    def template_names(self) -> tuple[str, ...]:
+        """The names of the template that the settings of the VM may have."""
+        return (self.template, *self.former_templates)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
@@ -90,7 +97,7 @@ class PublishTaskRecord(Stored):
                 "script": self.script.to_dict() if self.script else None,
                 "warnings": list(self.warnings),
                 "error": self.error,
-                **without_none(snapshot_moid=self.snapshot_moid),
+                **without_none(snapshot_moid=self.snapshot_moid, former_templates=list(self.former_templates) or None),
             }
         )
 
@@ -139,6 +146,7 @@ class PublishTaskRecord(Stored):
             script=fields.later("script", lambda key: ScriptRun.read(fields, key), None),
             warnings=fields.later("warnings", fields.texts, (), []),
             error=fields.later("error", fields.json_or_none, None),
+            former_templates=fields.texts("former_templates") if fields.has("former_templates") else (),
             unrecognized=fields.unrecognized(),
             omitted=fields.omitted,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +38,7 @@ class ResolvedTemplate:
 
     ``app_layers`` are in the order in which they are applied. ``disk_size_gb`` is None to keep the size of
     the OS layer. ``merging`` contains outdated_files and registry_lists, if they have an effect.
-    ``script`` runs after the scripts of the layers.
+    ``script`` runs after the scripts of the layers. ``former_names`` are names that the template had before it was renamed.
     """
 
     name: str
@@ -52,6 +52,12 @@ class ResolvedTemplate:
     description: str
     merging: dict[str, Any] = field(default_factory=dict)
     script: ScriptRecord | None = None
+    former_names: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the template that the settings of its VMs may have."""
+        return (self.name, *self.former_names)
 
     @property
     def layers(self) -> tuple[LayerReference, ...]:
@@ -89,15 +95,23 @@ def content_digest(
 Orderable = tuple[int, LayerReference, Collection[tuple[str, str]]]
 
 
-def apply_order(layers: Sequence[Orderable]) -> tuple[LayerReference, ...]:
+def apply_order(layers: Sequence[Orderable], sort_names: Mapping[str, str] | None = None) -> tuple[LayerReference, ...]:
     """Sort app layers into the order in which they are applied, lowest first.
+
+    ``sort_names`` has the names by which renamed layers are sorted.
 
     Layers are sorted by ascending priority. Among equal priorities, a layer is above its prerequisites, in
     the version on which it was built or in another version. If that is circular (two layers were built on
     versions of each other), only the version on which it was built counts. Remaining layers are sorted by
     name without regard to case.
     """
-    waiting = sorted(layers, key=lambda item: (item[0], item[1].name.casefold(), item[1].name))
+    renamed = sort_names or {}
+
+    def position(item: Orderable) -> tuple[int, str, str]:
+        name = renamed.get(item[1].name, item[1].name)
+        return item[0], name.casefold(), name
+
+    waiting = sorted(layers, key=position)
     ordered = []
     while waiting:
         equals = [item for item in waiting if item[0] == waiting[0][0]]

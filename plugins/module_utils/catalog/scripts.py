@@ -209,7 +209,8 @@ def scripts_of(
 ) -> list[PlacedScript]:
     """Return the scripts of an image in the order in which they run.
 
-    These are the scripts of ``layers``, the OS layer first, and ``script`` of the template.
+    These are the scripts of ``layers``, the OS layer first, and ``script`` of the template. Their labels have the names that
+    the versions were built with: a layer that is renamed does not change the content of an image.
     """
     from . import layer_store
 
@@ -218,7 +219,7 @@ def scripts_of(
         layer = layer_store.load_version(repository, reference.digest)
         if layer.script is not None:
             blob = layer_store.role_blob(layer, ROLE_SCRIPT)
-            placed.append(PlacedScript(safe_label(reference.label), layer.script, blob.digest, blob.size))
+            placed.append(PlacedScript(safe_label(layer.label), layer.script, blob.digest, blob.size))
     if script is not None:
         placed.append(PlacedScript(TEMPLATE_LABEL, script.name, script.digest, script.size))
     return placed

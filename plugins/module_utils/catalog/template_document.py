@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .fields import DocumentName, Fields, Stored
+from .fields import DocumentName, Fields, Stored, without_none
 from .kinds import TEMPLATE
 from .script_record import ScriptRecord
 from .version_name import VersionName
@@ -23,7 +23,8 @@ class TemplateDocument(Stored):
 
     ``disk_size_gb`` is None to keep the size of the OS layer. ``outdated_files`` and
     ``registry_lists`` are the options of the same names of the module image_template. ``icon`` is a
-    digest or None.
+    digest or None. ``former_names`` are names that the template had; VMs that were published then have them in their settings.
+    They are missing in the document of a template that was not renamed.
     """
 
     name: str
@@ -40,6 +41,7 @@ class TemplateDocument(Stored):
     registry_lists: tuple[dict[str, Any], ...] = ()
     icon: str | None = None
     script: ScriptRecord | None = None
+    former_names: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
@@ -59,6 +61,7 @@ class TemplateDocument(Stored):
                 "icon": self.icon,
                 "created": self.created,
                 "script": self.script.to_dict() if self.script else None,
+                **without_none(former_names=list(self.former_names) or None),
             }
         )
 
@@ -82,6 +85,7 @@ class TemplateDocument(Stored):
             icon=fields.later("icon", fields.text_or_none, None),
             created=fields.text("created"),
             script=fields.later("script", lambda key: ScriptRecord.read(fields, key), None),
+            former_names=fields.texts("former_names") if fields.has("former_names") else (),
             unrecognized=fields.unrecognized(),
             omitted=fields.omitted,
         )

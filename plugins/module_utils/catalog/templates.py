@@ -13,9 +13,10 @@ from ..layers.layer_version import APP, OS, PLATFORM, LayerReference
 from ..repository.repository import Repository
 from . import document_collections
 from .layers import find_version
+from .renaming.pending_names import PendingNames
 from .resolved_template import ResolvedTemplate, StaleFilePolicy, apply_order
 from .template_document import TemplateDocument
-from .version_name import NamedVersion
+from .version_name import NamedVersion, VersionName
 
 
 def require_resolved(repository: Repository, name: str) -> ResolvedTemplate:
@@ -57,6 +58,7 @@ def resolve(repository: Repository, template: TemplateDocument) -> ResolvedTempl
         template.description,
         merging,
         template.script,
+        template.former_names,
     )
 
 
@@ -70,9 +72,11 @@ def _decides(
     """
     if template.outdated_files != StaleFilePolicy.NEWEST_SYSTEM:
         return template.outdated_files != StaleFilePolicy.LAYER
+    names = PendingNames.read(repository)
+    expected = names.current(OS, VersionName(os_layer.name, os_layer.version))
     for layer in layers:
         entry = document_collections.layers(repository, layer.kind).require(layer.name).software_version(layer.version)
-        if entry.os_layer.version != os_layer.version:
+        if names.current(OS, entry.os_layer).version != expected.version:
             return True
     return False
 
@@ -89,8 +93,11 @@ def stack_of(
         NotFound, Conflict: as ``find_version``.
         Conflict: ``catalog.layer_twice``; ``catalog.other_os_layer`` if a version was built for another OS layer.
     """
-    found: list[tuple[int, LayerReference, list[tuple[str, str]]]] = []
+    found: list[tuple[int, LayerReference, Sequence[VersionName]]] = []
     names: set[str] = set()
+    sort_names: dict[str, str] = {}
+    pending = PendingNames.read(repository)
+    os_name = _os_name(pending, os_layer)
     for requested in layers:
         reference = find_version(repository, APP, requested.name, requested.version)
         if reference.name in names:
@@ -102,16 +109,34 @@ def stack_of(
         names.add(reference.name)
         layer = document_collections.layers(repository, APP).require(reference.name)
         entry = layer.software_version(reference.version)
-        if entry.os_layer.name != os_layer:
+        if _os_name(pending, entry.os_layer.name) != os_name:
             raise Conflict(
                 f"The {user} uses the OS layer {os_layer}, but the app layer {reference.name} {reference.version} "
                 f"was built for the OS layer {entry.os_layer.name}.",
                 code="catalog.other_os_layer",
                 hint=f"Create a version of {reference.name} for {os_layer}, or leave it out.",
             )
-        prerequisites = [(prerequisite.name, prerequisite.version) for prerequisite in entry.prerequisites]
-        found.append((layer.priority or 0, reference, prerequisites))
-    return apply_order(found)
+        found.append((layer.priority or 0, reference, entry.prerequisites))
+        if layer.sort_name is not None:
+            sort_names[layer.name] = layer.sort_name
+    stacked = {
+        pending.current(APP, VersionName(layer.name, layer.version)): (layer.name, layer.version)
+        for _priority, layer, _below in found
+    }
+    listed = {current.name: name for current, (name, _version) in stacked.items()}
+
+    def below(prerequisite: VersionName) -> tuple[str, str]:
+        """Return a prerequisite by the name that it has in this stack."""
+        current = pending.current(APP, prerequisite)
+        return stacked.get(current, (listed.get(current.name, current.name), current.version))
+
+    return apply_order(
+        [(priority, layer, [below(item) for item in needed]) for priority, layer, needed in found], sort_names
+    )
+
+
+def _os_name(pending: PendingNames, name: str) -> str:
+    return pending.current(OS, VersionName(name, "")).name
 
 
 def _platform_layer(
@@ -123,7 +148,10 @@ def _platform_layer(
         return None
     layer = find_version(repository, PLATFORM, requested.name, requested.version)
     entry = document_collections.layers(repository, PLATFORM).require(layer.name).software_version(layer.version)
-    if entry.os_layer.name != os_layer.name or os_layer.version not in (entry.os_layer.version, *entry.confirmed_for):
+    pending = PendingNames.read(repository)
+    known = [entry.os_layer, *(VersionName(entry.os_layer.name, version) for version in entry.confirmed_for)]
+    requested_os = pending.current(OS, VersionName(os_layer.name, os_layer.version))
+    if requested_os not in [pending.current(OS, version) for version in known]:
         raise Conflict(
             f"The platform layer {layer.name} {layer.version} was built for the OS layer {entry.os_layer}, "
             f"not for {os_layer.name} {os_layer.version}.",

@@ -356,6 +356,22 @@ def os_layer_arguments() -> dict[str, Any]:
     )
 
 
+def layer_metadata_arguments() -> dict[str, Any]:
+    """Return the arguments of the module layer_metadata."""
+    return dict(
+        change_arguments(),
+        kind={"type": "str", "choices": ["os", "app", "platform"], "required": True},
+        name={"type": "str", "required": True},
+        version={"type": "str"},
+        rename_from={"type": "dict", "options": {"name": {"type": "str"}, "version": {"type": "str"}}},
+        description={"type": "str"},
+        version_description={"type": "str"},
+        priority={"type": "int"},
+        connector={"type": "str"},
+        icon={"type": "path"},
+    )
+
+
 def selftest_arguments() -> dict[str, Any]:
     """Return the arguments of the module vsphere_selftest without those of the connection to vCenter."""
     connector = connector_arguments()

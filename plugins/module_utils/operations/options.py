@@ -30,12 +30,17 @@ class RepositoryOptions:
     comment: str | None = None
 
     def open(self, *, check_mode: bool = True) -> Repository:
-        """Open the repository, for writing unless in check mode.
+        """Open the repository, for writing unless in check mode; a rename that was interrupted is completed then.
 
         Raises:
             NotFound, InvalidInput, Corrupt, Unsupported, Unavailable: as ``Repository.open``.
         """
-        return Repository.open(self.path, writable=not check_mode)
+        repository = Repository.open(self.path, writable=not check_mode)
+        if not check_mode:
+            from ..catalog.renaming.interrupted import complete_renames
+
+            complete_renames(repository)
+        return repository
 
     def open_audited(self, *, check_mode: bool) -> Repository | None:
         """Open the repository of which only the audit history is written.

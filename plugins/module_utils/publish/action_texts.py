@@ -69,7 +69,7 @@ def snapshot_removed_text(template: ResolvedTemplate, facts: VmFacts) -> str:
 def settings_changed_text(template: ResolvedTemplate, facts: VmFacts) -> str:
     """Return what to do when the settings of a VM contradict the image."""
     expected = {
-        KEY_TEMPLATE: [template.name],
+        KEY_TEMPLATE: template.names,
         KEY_IMAGE: [template.image_digest],
         KEY_STATE: [STATE_COMPLETE],
     }

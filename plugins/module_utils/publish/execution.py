@@ -179,6 +179,7 @@ class Execution:
             scripts=scripts,
             script=ScriptRun(script, False, None) if script else None,
             snapshot_moid=vm_metadata.snapshot_moid(facts, vm_metadata.snapshot_name(template)) if facts else None,
+            former_templates=template.former_names,
         )
 
     def _verify(self) -> None:
@@ -227,5 +228,6 @@ class Execution:
                 "image_digest": image.image_digest,
                 "vm": facts.name,
                 "instance_uuid": facts.instance_uuid,
+                "layers": dict(image.layers),
             },
         )

@@ -55,6 +55,7 @@ def not_started(template: ResolvedTemplate, vcenter: VCenterRecord, description:
         connector=template.connector.name,
         vcenter=vcenter,
         publish_mode=template.publish_mode,
+        former_templates=template.former_names,
         status=NOT_STARTED,
         description=description,
     )

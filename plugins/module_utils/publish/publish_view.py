@@ -250,7 +250,8 @@ class PublishView:
                 continue
             with contextlib.suppress(NotFound):
                 facts = read_facts(self._session, machine)
-                if ownership.work_change(facts, self._template.name, digest, finished) is None:
+                template = ownership.template_name(facts, self._template.names)
+                if ownership.work_change(facts, template, digest, finished) is None:
                     leftovers.append(facts)
         return tuple(leftovers)
 

@@ -108,7 +108,7 @@ class Audit:
         first = _parse_time(since) if since is not None else None
         found: collections.deque[dict] = collections.deque(maxlen=None if limit is None else max(limit, 0))
         for record in self._records():
-            if (kinds is None or record.get("kind") in kinds) and name in (None, record.get("name")):
+            if (kinds is None or record.get("kind") in kinds) and (name is None or name in _names(record)):
                 if first is None or _is_since(record, first):
                     found.append(record)
         return list(found)
@@ -120,6 +120,13 @@ class Audit:
                     record = json.loads(line)
                     if isinstance(record, dict) and isinstance(record.get("time"), str):
                         yield record
+
+
+def _names(record: dict) -> tuple[object, ...]:
+    """Return the name of a record, and the former name of an object that was renamed."""
+    details = record.get("details")
+    renamed = details.get("name") if record.get("action") == "rename" and isinstance(details, dict) else None
+    return record.get("name"), renamed.get("before") if isinstance(renamed, dict) else record.get("name")
 
 
 def _user() -> str:

@@ -31,7 +31,7 @@ from ...winregistry.delta_format import read_delta
 from ...winregistry.hive_model import Hive
 from ...winregistry.hive_names import HIVES
 from ...winregistry.required_keys import control_set
-from ..stack.layer_stack import StackedLayer, archive_openers, merge_stack, read_indexes, stacked_layer
+from ..stack.layer_stack import StackedLayer, archive_openers, merge_stack, read_indexes, stacked_layers
 from ..stored.os_disk import mount_os_layer, windows_partition_number
 from ..stored.thin_image import ThinImage
 from .image_hives import read_stacked_deltas
@@ -108,7 +108,7 @@ def volume_controllers(volume: Volume, system: Hive | None = None) -> tuple[str,
 def layers_that_change(repository: Repository, layers: Sequence[LayerReference], controller: str) -> list[str]:
     """Return the labels of the layers whose registry changes concern a driver of ``controller``, lowest layer first."""
     services = DRIVERS[controller]
-    stacked = [stacked_layer(repository, reference) for reference in layers]
+    stacked = stacked_layers(repository, layers)
     labels = []
     with ExitStack() as stack:
         openers = archive_openers(repository, stacked, stack, hives=True)
@@ -137,7 +137,7 @@ def _responsible_layer(repository: Repository, layers: Sequence[LayerReference],
     changed = layers_that_change(repository, layers, controller)
     if changed:
         return changed[-1]
-    stacked: list[StackedLayer] = [stacked_layer(repository, reference) for reference in layers]
+    stacked: list[StackedLayer] = stacked_layers(repository, layers)
     tree = merge_stack(stacked, read_indexes(repository, stacked), upcase.WINDOWS.fold)
     paths = [f"Windows/System32/drivers/{service}.sys" for service in DRIVERS[controller]]
     for path in (*paths, _SYSTEM.path):

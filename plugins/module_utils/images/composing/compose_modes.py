@@ -17,7 +17,7 @@ from ...layers.entry import leads_elsewhere
 from ...layers.file_index import Record
 from ...ntfs.volume import Volume
 from ...repository.repository import Repository
-from ..stack.layer_stack import StackedLayer, merge_stack, read_indexes, script_layer, stacked_layer
+from ..stack.layer_stack import StackedLayer, merge_stack, read_indexes, script_layer, stacked_layers
 from ..stack.stack_merge import MergedTree
 from ..stored.thin_disk import ThinDisk
 from ..stored.thin_image import ThinImage
@@ -102,7 +102,7 @@ class IncrementalCompose:
     def tree_to_apply(self, state: StackState) -> MergedTree:
         """Return the difference between the stack of the older image and the new stack."""
         config = self._image.config
-        layers = [stacked_layer(state.repository, reference) for reference in config.layers]
+        layers = stacked_layers(state.repository, config.layers)
         if config.scripts is not None:
             layers.append(script_layer(config.content_digest, config.scripts, b""))
         records = read_indexes(state.repository, layers)

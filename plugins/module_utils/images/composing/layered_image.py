@@ -12,7 +12,7 @@ from ...catalog.resolved_template import COMPOSE_FORMAT, ResolvedTemplate, canon
 from ...common.progress import Progress, silent
 from ...layers.layer_version import LayerReference
 from ...repository.repository import Repository
-from ..stack.layer_stack import script_layer, stacked_layer
+from ..stack.layer_stack import script_layer, stacked_layers
 from ..stored.compose_config import ComposeConfig
 from ..stored.os_disk import OsDisk, windows_partition_number
 from ..stored.thin_image import ThinImage
@@ -96,7 +96,7 @@ def _config(
 def _compose(
     repository: Repository, config: ComposeConfig, ancestor: ThinImage | None, progress: Progress
 ) -> ThinImage:
-    stack = [stacked_layer(repository, reference) for reference in config.layers]
+    stack = stacked_layers(repository, config.layers)
     if config.scripts is not None:
         archive = scripts.pack_archive(repository, config.content_digest, config.scripts)
         stack.append(script_layer(config.content_digest, config.scripts, archive))

@@ -35,7 +35,7 @@ from ..stack.layer_stack import (
     merge_stack,
     read_indexes,
     script_layer,
-    stacked_layer,
+    stacked_layers,
 )
 from ..stack.stack_merge import MergedTree
 from ..stack.stale_files import StaleFile, select_skipped
@@ -112,7 +112,7 @@ class _Planner:
         self._template = template
         self._volume = volume
         self._stack = stack
-        self._layers = [stacked_layer(repository, reference) for reference in template.layers]
+        self._layers = stacked_layers(repository, template.layers)
         self._labels = [layer.label for layer in self._layers]
         self._records = read_indexes(repository, self._layers)
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +34,7 @@ class StackedLayer:
     """A layer that is applied to an image.
 
     ``label`` names it in messages; ``digest`` is that of its version; ``archive`` and ``index`` are
-    blobs, or bytes. ``built_on`` are the labels of the app layers that its packaging VM had,
+    blobs, or bytes. ``built_on`` are the labels, in its stack, of the app layers that its packaging VM had,
     ``made_for`` is the digest of the OS layer version that it was built for.
     """
 
@@ -47,14 +47,25 @@ class StackedLayer:
 
 
 def stacked_layer(repository: Repository, reference: LayerReference) -> StackedLayer:
-    """Return a stored layer version."""
+    """Return a stored layer version by itself."""
+    return stacked_layers(repository, [reference])[0]
+
+
+def stacked_layers(repository: Repository, references: Sequence[LayerReference]) -> list[StackedLayer]:
+    """Return the stored layer versions of a stack."""
+    labels = {reference.digest: reference.label for reference in references}
+    return [_stacked(repository, reference, labels) for reference in references]
+
+
+def _stacked(repository: Repository, reference: LayerReference, labels: Mapping[str, str]) -> StackedLayer:
     layer = layer_store.load_version(repository, reference.digest)
     return StackedLayer(
         reference.label,
         reference.digest,
         Descriptor(*layer_store.role_blob(layer, ROLE_ARCHIVE)),
         Descriptor(*layer_store.role_blob(layer, ROLE_INDEX)),
-        tuple(prerequisite.label for prerequisite in layer.prerequisites),
+        # A prerequisite may have been renamed since: the digest identifies it.
+        tuple(labels.get(prerequisite.digest, prerequisite.label) for prerequisite in layer.prerequisites),
         layer.os_layer.digest if layer.os_layer else None,
     )
 

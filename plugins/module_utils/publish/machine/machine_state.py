@@ -150,7 +150,7 @@ def find_machine(
         facts = read_facts(session, machine)
     except NotFound:
         return FoundMachine(None, tuple(released))
-    if facts.accessible and facts.extra_config.get(vm_metadata.KEY_TEMPLATE) != template.name:
+    if facts.accessible and facts.extra_config.get(vm_metadata.KEY_TEMPLATE) not in template.names:
         raise Conflict(
             f"The VM name {facts.path} is in use by a VM that the template {template.name} did not publish.",
             code="publish.name_in_use",
@@ -162,7 +162,7 @@ def find_machine(
 
 def is_of(facts: VmFacts, template: ResolvedTemplate) -> bool:
     """Return whether a VM was created for this image."""
-    return vm_metadata.belongs_to(facts, template.name, template.image_digest)
+    return vm_metadata.belongs_to(facts, template.names, template.image_digest)
 
 
 def remove_machine(session: Session, facts: VmFacts, tick: Callable[[], None] = lambda: None) -> None:
@@ -195,7 +195,7 @@ def machine_of_task(session: Session, task: PublishTaskRecord) -> VmFacts | None
 def unfinished_machine(session: Session, task: PublishTaskRecord, finished: Collection[str]) -> VmFacts | None:
     """Return the VM that a task recorded if it is the task's unfinished work; ``finished`` as for ``ownership.work_change``."""
     facts = machine_of_task(session, task)
-    if facts is None or ownership.work_change(facts, task.template, task.digest or "", finished):
+    if facts is None or _work_change(facts, task, finished):
         return None
     return facts
 
@@ -218,8 +218,13 @@ def kept_vm(session: Session, task: PublishTaskRecord, finished: Collection[str]
     digest = task.digest or ""
     if facts is None or (digest and vm_metadata.is_image(facts, digest, vm_metadata.snapshot_of(digest))):
         return None
-    change = ownership.work_change(facts, task.template, digest, finished)
+    change = _work_change(facts, task, finished)
     return None if change is None else (facts, change)
+
+
+def _work_change(facts: VmFacts, task: PublishTaskRecord, finished: Collection[str]) -> str | None:
+    template = ownership.template_name(facts, task.template_names)
+    return ownership.work_change(facts, template, task.digest or "", finished)
 
 
 def remove_work(

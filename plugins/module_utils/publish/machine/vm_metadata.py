@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 
 from ...catalog.resolved_template import ResolvedTemplate
 from ...catalog.vsphere_records import MachineRecord, VCenterRecord
@@ -76,10 +77,10 @@ def initial_extra_config(template: ResolvedTemplate) -> dict[str, str]:
     }
 
 
-def belongs_to(facts: VmFacts, template: str, image_digest: str) -> bool:
-    """Return whether a VM was created for this image of this template."""
+def belongs_to(facts: VmFacts, names: Collection[str], image_digest: str) -> bool:
+    """Return whether a VM was created for this image of the template that has, or had, these names."""
     config = facts.extra_config
-    return (config.get(KEY_TEMPLATE), config.get(KEY_IMAGE)) == (template, image_digest)
+    return config.get(KEY_TEMPLATE) in names and config.get(KEY_IMAGE) == image_digest
 
 
 def is_image(facts: VmFacts, image_digest: str, snapshot: str) -> bool:

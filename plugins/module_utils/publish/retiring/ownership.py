@@ -9,7 +9,7 @@ clones. Its settings in extraConfig and the records of the repository decide. Wh
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from ...catalog.image_record import ImageRecord
 from ...catalog.vsphere_records import MachineRecord
@@ -49,9 +49,17 @@ def changed_settings(facts: VmFacts, expected: Mapping[str, Collection[str]]) ->
     return phrases
 
 
+def template_name(facts: VmFacts, names: Sequence[str]) -> str:
+    """Return the name of ``names`` that a VM has in its settings, the first if it has none of them."""
+    found = facts.extra_config.get(KEY_TEMPLATE)
+    return found if found is not None and found in names else names[0]
+
+
 def image_change(facts: VmFacts, image: ImageRecord) -> str | None:
     """Return the clause that says how the VM of a recorded image differs from what was published, None if it does not."""
-    return published_change(facts, image.vm, image.template, image.image_digest, image.snapshot)
+    return published_change(
+        facts, image.vm, template_name(facts, image.template_names), image.image_digest, image.snapshot
+    )
 
 
 def published_change(

@@ -289,10 +289,11 @@ def _machine_of_task(session: Session, task: PublishTaskRecord, known: set[str])
     facts = machine_state.machine_of_task(session, task)
     if facts is None or facts.instance_uuid in known:
         return None
-    change = ownership.work_change(facts, task.template, task.digest, known)
+    template = ownership.template_name(facts, task.template_names)
+    change = ownership.work_change(facts, template, task.digest, known)
     if change is None:
         return _TaskVm(facts, None, True)
     # The run may have ended after the snapshot and before the image was recorded.
     snapshot = snapshot_of(task.digest)
-    change = ownership.published_change(facts, task.vm, task.template, task.digest, snapshot)
+    change = ownership.published_change(facts, task.vm, template, task.digest, snapshot)
     return _TaskVm(facts, change, False)
