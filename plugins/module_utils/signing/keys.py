@@ -36,7 +36,8 @@ _PUBLIC = "PUBLIC KEY"
 _PRIVATE = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "EC PRIVATE KEY")
 #: The labels of private keys that cosign generates: scrypt and XSalsa20, which no requirement of this collection has.
 _COSIGN = ("ENCRYPTED SIGSTORE PRIVATE KEY", "ENCRYPTED COSIGN PRIVATE KEY")
-_NEW_KEY = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -aes-256-cbc -out KEY.pem"
+_PLAIN_KEY = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out KEY.pem"
+_NEW_KEY = _PLAIN_KEY.replace(" -out", " -aes-256-cbc -out")
 
 
 @dataclass(frozen=True)
@@ -182,8 +183,8 @@ def _private_pem(text: str, source: str) -> str:
         raise Unsupported(
             f"{_subject(source)} is a private key in the encrypted form of cosign, which only cosign reads.",
             code="signing.key_cosign",
-            hint=f"Create a key that both read: {_NEW_KEY}. Import it into cosign with: cosign import-key-pair --key KEY.pem. "
-            "Both then have the same public key.",
+            hint=f"Create a key that both read: {_PLAIN_KEY}. Import it into cosign: cosign import-key-pair --key KEY.pem. "
+            "Then encrypt it for sign_key: openssl pkey -in KEY.pem -aes-256-cbc -out ENCRYPTED.pem. Both have the same public key.",
         )
     if any(match[1] == _PUBLIC for match in found) and not any(match[1] in _PRIVATE for match in found):
         raise InvalidInput(
