@@ -22,6 +22,7 @@ from ..common.errors import Conflict, StrataError
 from ..repository.oci_layout import MANIFEST
 from .artifacts import EMPTY, EMPTY_DIGEST, EMPTY_TYPE, descriptor_of, manifest_bytes, parse_manifest
 from .backends.backend import Backend
+from .generation import advance_generation, read_generation
 from .names import CLAIM, Naming
 
 CLAIM_TYPE = "application/vnd.strata.claim.v1+json"
@@ -36,7 +37,7 @@ _MAX_CLAIM = 64 * 1024
 
 
 class Claim:
-    """A claim that this composer holds."""
+    """A claim that this composer holds. ``before`` and ``generation`` are the generations before and during the claim."""
 
     def __init__(self, backend: Backend, naming: Naming, composer: str, holder: str, purpose: str) -> None:
         self._backend = backend
@@ -44,6 +45,14 @@ class Claim:
         self._tag = naming.claim_tag(composer)
         self._notes = {_HOLDER: holder[:200], _PURPOSE: purpose[:500]}
         self._set = 0.0
+        self._naming = naming
+        self.before: str | None = None
+        self.generation: str | None = None
+
+    def advance(self) -> None:
+        """Begin a new generation of the remote, before tags are changed."""
+        self.before = read_generation(self._backend, self._naming)
+        self.generation = advance_generation(self._backend, self._naming)
 
     def acquire(self, patience: float) -> None:
         """Wait until no other claim is alive; raise Conflict (``distribution.claimed``) after ``patience`` seconds."""
@@ -96,19 +105,24 @@ class Claim:
 
     def _other(self) -> str | None:
         """Return the holder of another claim that is alive."""
-        for tag in self._backend.tags(self._repository):
-            if not tag.startswith(CLAIM) or tag == self._tag:
-                continue
-            found = self._backend.manifest(self._repository, tag, bound=_MAX_CLAIM)
-            if found is None:
-                continue
-            notes = parse_manifest(found.data, found.digest).get("annotations", {})
-            until = str(notes.get(_UNTIL, "0"))
-            now = _now(self._backend)
-            # A claim of the far future is nonsense and must not lock the registry for ever.
-            if until.isdecimal() and len(until) < 12 and now < int(until) <= now + 2 * LIFETIME:
-                return f"{str(notes.get(_HOLDER, tag))[:100]!r} ({str(notes.get(_PURPOSE, ''))[:100]})"
-        return None
+        return claim_holder(self._backend, self._naming, self._tag)
+
+
+def claim_holder(backend: Backend, naming: Naming, own: str | None = None) -> str | None:
+    """Return the holder of a claim that is alive, except that with the tag ``own``; None if there is none."""
+    for tag in backend.tags(naming.catalog):
+        if not tag.startswith(CLAIM) or tag == own:
+            continue
+        found = backend.manifest(naming.catalog, tag, bound=_MAX_CLAIM)
+        if found is None:
+            continue
+        notes = parse_manifest(found.data, found.digest).get("annotations", {})
+        until = str(notes.get(_UNTIL, "0"))
+        now = _now(backend)
+        # A claim of the far future is nonsense and must not lock the registry for ever.
+        if until.isdecimal() and len(until) < 12 and now < int(until) <= now + 2 * LIFETIME:
+            return f"{str(notes.get(_HOLDER, tag))[:100]!r} ({str(notes.get(_PURPOSE, ''))[:100]})"
+    return None
 
 
 def _now(backend: Backend) -> float:
@@ -128,6 +142,7 @@ def claim(
     held = Claim(backend, naming, composer, holder, purpose)
     held.acquire(patience)
     try:
+        held.advance()
         yield held
     finally:
         held.release()

@@ -9,7 +9,7 @@ policy, for its signatures before it is returned. ``remote_writer`` changes a re
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from ..common.errors import Conflict, Corrupt
 from ..layers.layer_version import ARTIFACT_TYPE, LayerReference, LayerVersion, version_key
 from ..oci_registry.model import RemoteManifest
 from ..repository.blobs import Descriptor
+from ..repository.oci_layout import MANIFEST
 from . import details, template_item
 from .artifacts import CREATED, listed_blobs, parse_manifest
 from .backends.backend import Backend
@@ -60,12 +61,21 @@ class Listed:
 class Remote:
     """A remote as one side of a transfer."""
 
-    def __init__(self, backend: Backend, naming: Naming, guard: Guard | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        naming: Naming,
+        guard: Guard | None = None,
+        known: Callable[[str], bytes | None] | None = None,
+    ) -> None:
+        """Read and write ``backend``. ``known`` returns verified manifests by digest that need not be read again."""
         self.backend = backend
         self.naming = naming
         self.guard = guard
+        self._known = known
         self._manifests: dict[tuple[str, str], RemoteManifest] = {}
-        self._paths: dict[tuple[str, str], str | None] | None = None
+        self._paths: dict[tuple[str, str], str | None] = {}
+        self._has_all_paths = False
 
     @property
     def label(self) -> str:
@@ -78,11 +88,10 @@ class Remote:
         """Return all layers and templates that the catalogue names, sorted."""
         found = []
         for tag in self.backend.tags(self.naming.catalog):
-            if CatalogEntry.is_tag(tag, self.naming):
-                manifest = self.backend.manifest(self.naming.catalog, tag)
-                if manifest is not None:
-                    found.append(CatalogEntry.from_manifest(parse_manifest(manifest.data, manifest.digest)))
-        return sorted(found)
+            entry = self.entry_at(tag) if CatalogEntry.is_tag(tag, self.naming) else None
+            if entry is not None:
+                found.append(entry)
+        return sorted(found, key=lambda entry: (entry.kind, entry.name, entry.path or ""))
 
     def items(self) -> list[Listed]:
         """Return all layer versions and templates that the catalogue names, sorted by name."""
@@ -119,9 +128,20 @@ class Remote:
 
     def path_of(self, item: ItemName) -> str | None:
         """Return the path of a layer or template that the catalogue has, None if it is made from the name."""
-        if self._paths is None:
-            self._paths = {(entry.kind, entry.name): entry.path for entry in self.entries()}
-        return self._paths.get((item.kind, item.name))
+        key = (item.kind, item.name)
+        if key not in self._paths and not self._has_all_paths:
+            usual = self.entry_at(self.naming.catalog_tag(item.kind, item.name))
+            if usual is not None and (usual.kind, usual.name) == key:
+                self._paths[key] = usual.path
+            else:
+                self._paths = {(entry.kind, entry.name): entry.path for entry in self.entries()}
+                self._has_all_paths = True
+        return self._paths.get(key)
+
+    def entry_at(self, tag: str) -> CatalogEntry | None:
+        """Return the entry with a tag of the catalogue, None if there is none."""
+        found = self.backend.manifest(self.naming.catalog, tag)
+        return None if found is None else CatalogEntry.from_manifest(parse_manifest(found.data, found.digest))
 
     def versions(self, place: Place) -> list[Listed]:
         """Return the versions of a layer, in the order of their tags; an empty list if the remote does not have the layer."""
@@ -169,7 +189,8 @@ class Remote:
     def _manifest(self, repository: str, digest: str) -> RemoteManifest | None:
         key = (repository, digest)
         if key not in self._manifests:
-            found = self.backend.manifest(repository, digest)
+            data = self._known(digest) if self._known else None
+            found = RemoteManifest(data, digest, MANIFEST) if data else self.backend.manifest(repository, digest)
             if found is None:
                 return None
             self._manifests[key] = found
