@@ -12,11 +12,13 @@ from ..common.errors import NotFound
 from ..repository.repository import Repository
 from .cancellation_record import CancellationRecord
 from .connector_document import ConnectorDocument
+from .exchanged_template import ExchangedTemplate
 from .fields import DocumentName, Fields
 from .image_record import ImagesDocument
 from .kinds import (
     CANCELLATION,
     CONNECTOR,
+    EXCHANGED_TEMPLATE,
     IMAGE,
     LAYER_KINDS,
     NOISE_PROFILE,
@@ -195,6 +197,11 @@ def renames(repository: Repository) -> Documents[RenameRecord]:
     return Documents(repository, RENAME, RenameRecord.from_dict)
 
 
+def exchanged_templates(repository: Repository) -> Documents[ExchangedTemplate]:
+    """Return what templates had in common with remotes, named by the template."""
+    return Documents(repository, EXCHANGED_TEMPLATE, ExchangedTemplate.from_dict)
+
+
 _READERS: dict[str, Callable[[object, str], object]] = {
     TEMPLATE: TemplateDocument.from_dict,
     CONNECTOR: ConnectorDocument.from_dict,
@@ -204,6 +211,7 @@ _READERS: dict[str, Callable[[object, str], object]] = {
     CANCELLATION: CancellationRecord.from_dict,
     NOISE_PROFILE: NoiseProfileRecord.from_dict,
     RENAME: RenameRecord.from_dict,
+    EXCHANGED_TEMPLATE: ExchangedTemplate.from_dict,
 }
 
 

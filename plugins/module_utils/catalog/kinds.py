@@ -16,6 +16,7 @@ CANCELLATION = "cancellation"
 NOISE_PROFILE = "noise_profile"
 #: The journal of a rename that is being carried out.
 RENAME = "rename"
+EXCHANGED_TEMPLATE = "exchanged_template"
 #: The kind of a packaging machine for the noise profile of an OS layer version; the other kinds are those of layers.
 NOISE = "noise"
 #: The lock for every change of the references between documents.

@@ -47,6 +47,11 @@ class Local:
         """The repository in messages."""
         return f"the repository {self.repository.path}"
 
+    @property
+    def identity(self) -> str:
+        """The repository as another repository remembers it."""
+        return self.repository.path
+
     # --- what it has ------------------------------------------------------------------------
 
     def names(self) -> list[Place]:
@@ -209,6 +214,13 @@ class Local:
             if document is not None and entry is not None and entry.digest == item.digest:
                 changed = dataclasses.replace(entry, updated=updated)
                 documents.store(item.item.name, document.with_version(item.item.version or "", changed))
+
+    def note_transfer(self, action: str, item: ItemName, digest: str, remote: str, comment: str | None) -> None:
+        """Add a record of a push to the audit history."""
+        kind = layer_kind(item.kind) if item.is_layer else "image_template" if item.kind == TEMPLATE else IMAGE
+        self.repository.audit.append(
+            action, kind, item.name, version=item.version, comment=comment, details={"digest": digest, "to": remote}
+        )
 
     def record_template(self, document: TemplateDocument, *, action: str, comment: str | None, origin: dict) -> None:
         """Store the document of a template, whose layers, files and connector exist.

@@ -66,9 +66,16 @@ class Remote:
         backend: Backend,
         naming: Naming,
         guard: Guard | None = None,
+        *,
+        identity: str = "",
         known: Callable[[str], bytes | None] | None = None,
     ) -> None:
-        """Read and write ``backend``. ``known`` returns verified manifests by digest that need not be read again."""
+        """Read ``backend``.
+
+        ``identity`` recognizes the remote in later runs, such as "registry.example.com/windows". ``known`` returns
+        verified manifests by digest that need not be read again.
+        """
+        self.identity = identity or self._label(backend, naming)
         self.backend = backend
         self.naming = naming
         self.guard = guard
@@ -80,7 +87,11 @@ class Remote:
     @property
     def label(self) -> str:
         """The remote in messages."""
-        return self.backend.label + (f"/{self.naming.prefix}" if self.naming.prefix else "")
+        return self._label(self.backend, self.naming)
+
+    @staticmethod
+    def _label(backend: Backend, naming: Naming) -> str:
+        return backend.label + (f"/{naming.prefix}" if naming.prefix else "")
 
     # --- listing ----------------------------------------------------------------------------
 

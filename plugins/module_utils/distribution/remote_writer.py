@@ -27,7 +27,6 @@ from . import details as details_module
 from .artifacts import EMPTY, EMPTY_DIGEST, parse_manifest
 from .catalog_entry import CatalogEntry
 from .claims import Claim, claim
-from .details import Details
 from .items import Item, LayerItem
 from .local import Local, bases
 from .names import ItemName, Location
@@ -84,8 +83,8 @@ class RemoteWriter:
 
     # --- under the claim --------------------------------------------------------------------
 
-    def finish_layer(self, item: LayerItem, location: Location, described: Details | None, path: str | None) -> None:
-        """Make a layer version visible, whose blobs and manifest were sent; ``described`` replaces its details unless None.
+    def finish_layer(self, item: LayerItem, location: Location, path: str | None) -> str | None:
+        """Make a layer version visible, whose blobs and manifest were sent; return the time of its details.
 
         Raises:
             Conflict: ``distribution.other_content`` if another composer made the version; ``distribution.base_missing``.
@@ -94,10 +93,10 @@ class RemoteWriter:
         self._require_bases(item)
         self._attach(item, location.repository)
         self._sign(location.repository, item.descriptor)
-        if described is not None:
-            self._put_details(item, location, described)
+        updated = self._put_details(item, location)
         self._enter(CatalogEntry(item.item.kind, item.item.name, path))
         self._set_tag(item, location)
+        return updated
 
     def finish_template(self, item: TemplateItem, location: Location, planned: str | None, path: str | None) -> None:
         """Make a template visible; ``planned`` is the digest that the tag had when this was decided.
@@ -126,8 +125,8 @@ class RemoteWriter:
         self._sign(location.repository, item.descriptor)
         self._set_tag(item, location)
 
-    def put_details(self, item: LayerItem, location: Location, described: Details) -> None:
-        """Replace the details of a layer version that the remote has.
+    def put_details(self, item: LayerItem, location: Location) -> str | None:
+        """Replace the details of a layer version that the remote has; return their time.
 
         Raises:
             NotFound: ``distribution.missing`` if it was deleted meanwhile.
@@ -138,13 +137,13 @@ class RemoteWriter:
                 code="distribution.missing",
                 hint="Run again.",
             )
-        self._put_details(item, location, described)
+        return self._put_details(item, location)
 
-    def _put_details(self, item: LayerItem, location: Location, described: Details) -> None:
-        repository = location.repository
+    def _put_details(self, item: LayerItem, location: Location) -> str | None:
+        repository, described = location.repository, item.details
         stored = self.remote.details_of(location, item.digest)
         if stored is not None and stored.same_as(described):
-            return
+            return stored.updated
         updated = _later(stored.updated if stored else None)
         notes = {_PUSHED_BY: f"{_user()}@{socket.gethostname()}"} | ({_COMMENT: self._comment} if self._comment else {})
         manifest, config = details_module.to_artifact(described, item.descriptor, updated, notes)
@@ -155,6 +154,7 @@ class RemoteWriter:
         # Its signature first: details without the signature that a policy requires must not be found.
         self._sign(repository, Descriptor(MANIFEST, digest, len(manifest)))
         self._backend.put_manifest(repository, digest, manifest, MANIFEST)
+        return updated
 
     def _refuse_other(self, item: Item, location: Location, planned: str | None) -> None:
         """Raise Conflict if the tag holds neither the item nor what it held when this was planned."""
