@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Unavailable
 from ansible_collections.strata.layering.plugins.module_utils.distribution.backends.backend import Backend
+from ansible_collections.strata.layering.plugins.module_utils.distribution.backends.folder import Folder
 from ansible_collections.strata.layering.plugins.module_utils.distribution.trust import (
     SignatureGuard,
     TrustPolicy,
     sign,
 )
 from ansible_collections.strata.layering.plugins.module_utils.repository.blobs import Descriptor
+from ansible_collections.strata.layering.plugins.module_utils.shares.local import LocalShare
 from ansible_collections.strata.layering.plugins.module_utils.signing.keys import SigningKey, VerifyKey
 from ansible_collections.strata.layering.tests.support import signing_keys
 from ansible_collections.strata.layering.tests.support.memory_backend import MANIFEST, MemoryBackend, digest_of
@@ -250,6 +253,32 @@ def test_policy_without_keys_reads_nothing(registry, layer):
 
 def test_required_signatures_need_a_key():
     refusal("distribution.verify_keys", TrustPolicy, (), True)
+
+
+def test_folder_keeps_signatures_of_details(tmp_path):
+    share = LocalShare(str(tmp_path))
+    with Folder(share, create=True) as folder:
+        layer = put(folder, "1.0")
+        details = put(folder, "", subject=layer.to_json(), artifactType="application/vnd.strata.layer.details.v1+json")
+        lost = put(folder, "", artifactType="application/vnd.example")
+        for signed in (layer, details, lost):
+            assert sign(folder, REPOSITORY, signed, KEY) is True
+            assert sign(folder, REPOSITORY, signed, KEY) is False
+        forgotten = folder.forgotten(folder.current_index(), before=time.time() + 60)
+        of_lost = REQUIRED.check(folder, REPOSITORY, lost.digest).signature
+        assert {entry.descriptor.digest for entry in forgotten} == {lost.digest, of_lost}
+    with Folder(share) as folder:
+        assert REQUIRED.check(folder, REPOSITORY, layer.digest).key == TRUSTED
+        assert REQUIRED.check(folder, REPOSITORY, details.digest).key == TRUSTED
+
+
+def put(folder, tag, **fields):
+    """Store a manifest without content, under a tag or without one."""
+    config = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest_of(b"{}"), "size": 2}
+    data = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": []} | fields).encode()
+    folder.upload(REPOSITORY, digest_of(b"{}"), 2, b"{}")
+    folder.put_manifest(REPOSITORY, tag or digest_of(data), data, MANIFEST)
+    return Descriptor(MANIFEST, digest_of(data), len(data))
 
 
 def test_guard_signs_and_names_the_key(registry, layer):
