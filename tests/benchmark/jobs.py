@@ -242,6 +242,26 @@ def packaging_disk(repository: str, output: str) -> dict:
     return {}
 
 
+def layer_artifact(repository: str) -> dict:
+    """Return digest, reference and size in bytes of the OS layer's artifact."""
+    from ...plugins.module_utils.catalog.layer_store import layer_reference_name
+    from ...plugins.module_utils.repository.repository import Repository
+
+    reference = layer_reference_name("os", OS_LAYER, OS_VERSION)
+    layout = Repository.open(repository).layout
+    found = layout.references()[reference]
+    return {
+        "digest": found.digest,
+        "reference": reference,
+        "size": sum(layer["size"] for layer in layout.manifest(reference)["layers"]),
+    }
+
+
+def transfer(repository: str, **options) -> dict:
+    """Push to a registry or pull from it."""
+    return {"changed": _module("layer_transfer", repository=repository, **options)["changed"]}
+
+
 def install(disk: str, files: str, replaced: int, removed: int, keys: int) -> dict:
     """Change a raw disk as an installer does."""
     from . import installing
@@ -414,6 +434,8 @@ _JOBS: tuple[Callable[..., dict], ...] = (
     publish_all,
     statistics,
     packaging_disk,
+    layer_artifact,
+    transfer,
     install,
     capture,
     make_hive,

@@ -25,6 +25,7 @@ from ansible_collections.strata.layering.tests.benchmark.bench import Bench  # n
 from ansible_collections.strata.layering.tests.benchmark.capturing import capturing  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.composing import composing  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.decompressing import decompressing  # noqa: E402
+from ansible_collections.strata.layering.tests.benchmark.distributing import distributing  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.encoding import encoding  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.horizon import watching  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.importing import importing  # noqa: E402
@@ -49,6 +50,7 @@ CASES = {
     "capture": capturing,
     "decompress": decompressing,
     "horizon": watching,
+    "distribute": distributing,
 }
 _MEMORY = "Memory: sum of the peak resident sizes of a process and its children, sampled every 20 ms; shared pages count twice. Sizes in MB of a million bytes."
 

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -279,6 +280,12 @@ class DistributionRegistry(_Process):
         self._run(self._program, "serve", str(configuration), OTEL_TRACES_EXPORTER="none")
         self._wait_for_port(port)
         return self
+
+    def clear(self) -> None:
+        """Remove all data; the server is started again, with a different port."""
+        self.stop()
+        shutil.rmtree(self.folder / "data", ignore_errors=True)
+        self.start()
 
     def _configuration(self, port: int) -> dict[str, Any]:
         http: dict[str, Any] = {"addr": f"127.0.0.1:{port}", "secret": "loopback"}

@@ -12,8 +12,6 @@ import pathlib
 import shutil
 import subprocess
 
-import pytest
-
 from ansible_collections.strata.layering.tests.support.registries import Login, tool
 
 
@@ -24,6 +22,8 @@ class ClientError(Exception):
 def _program(name: str) -> str:
     found = tool(name) or shutil.which(name)
     if found is None:
+        import pytest  # pylint: disable=import-outside-toplevel
+
         pytest.skip(f"{name} is not installed.")
     return found
 
@@ -68,6 +68,14 @@ class _Client:
             raise ClientError(f"{self.name} {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
 
+    def copying(self, source: str, target: str, *options: str) -> list[str]:
+        """Return the arguments that copy an artifact."""
+        raise NotImplementedError
+
+    def copy(self, source: str, target: str, *options: str) -> None:
+        """Copy an artifact. Raises ClientError."""
+        self.run(*self.copying(source, target, *options))
+
     def login_of(self, reference: str) -> Login | None:
         """Return the login of the registry in ``HOST:PORT/NAME``, or None."""
         return self.logins.get(reference.partition("/")[0])
@@ -78,10 +86,10 @@ class Skopeo(_Client):
 
     name = "skopeo"
 
-    def copy(self, source: str, target: str, *options: str) -> None:
-        """Copy an image or artifact."""
+    def copying(self, source: str, target: str, *options: str) -> list[str]:
+        """Return the arguments that copy an image or artifact."""
         flags = ["--authfile", str(self.auth_file), *self._tls("src", source), *self._tls("dest", target)]
-        self.run("--insecure-policy", "copy", "--quiet", *flags, *options, source, target)
+        return ["--insecure-policy", "copy", "--quiet", *flags, *options, source, target]
 
     def inspect(self, name: str) -> bytes:
         """Return the bytes of the manifest."""
@@ -105,8 +113,8 @@ class Oras(_Client):
 
     name = "oras"
 
-    def copy(self, source: str, target: str, *options: str) -> None:
-        """Copy an artifact; ``source`` or ``target`` may be ``oci:FOLDER:NAME``."""
+    def copying(self, source: str, target: str, *options: str) -> list[str]:
+        """Return the arguments that copy an artifact; ``source`` or ``target`` may be ``oci:FOLDER:NAME``."""
         flags = ["--no-tty"]
         for name, side in ((source, "from"), (target, "to")):
             login = self.login_of(name)
@@ -115,7 +123,7 @@ class Oras(_Client):
             elif login is not None:
                 flags += [f"--{side}-registry-config", str(self.auth_file)]
                 flags += [f"--{side}-ca-file", str(login.ca_file)] if login.ca_file else [f"--{side}-plain-http"]
-        self.run("cp", *flags, *options, source.removeprefix("oci:"), target.removeprefix("oci:"))
+        return ["cp", *flags, *options, source.removeprefix("oci:"), target.removeprefix("oci:")]
 
 
 class Regctl(_Client):
@@ -141,9 +149,9 @@ class Regctl(_Client):
         """Return the environment of the client."""
         return super().environment() | {"REGCTL_CONFIG": str(self._configuration)}
 
-    def copy(self, source: str, target: str, *options: str) -> None:
-        """Copy an image or artifact."""
-        self.run("image", "copy", *options, source, target)
+    def copying(self, source: str, target: str, *options: str) -> list[str]:
+        """Return the arguments that copy an image or artifact."""
+        return ["image", "copy", *options, source, target]
 
 
 class Cosign(_Client):
