@@ -123,11 +123,13 @@ __all__ = (
     "isal_zlib",
     "np",
     "pyvmomi",
+    "requests",
     "smb_connection",
     "smb_errors",
     "smb_open",
     "smb_session",
     "smb_tree",
+    "urllib3",
     "zstandard",
 )
 
@@ -144,16 +146,21 @@ _DEFERRED = {
     "crypto_hashes": ("cryptography.hazmat.primitives.hashes", "cryptography"),
     "crypto_serialization": ("cryptography.hazmat.primitives.serialization", "cryptography"),
     "pyvmomi": ("pyVmomi", "pyvmomi"),
+    "requests": ("requests", "requests"),
     "smb_connection": ("smbprotocol.connection", "smbprotocol"),
     "smb_errors": ("smbprotocol.exceptions", "smbprotocol"),
     "smb_open": ("smbprotocol.open", "smbprotocol"),
     "smb_session": ("smbprotocol.session", "smbprotocol"),
     "smb_tree": ("smbprotocol.tree", "smbprotocol"),
+    # requests requires it.
+    "urllib3": ("urllib3", "requests"),
 }
 
 if TYPE_CHECKING:
     import blake3
     import numpy as np
+    import requests
+    import urllib3
     import zstandard
     from cryptography import exceptions as crypto_errors
     from cryptography.hazmat.primitives import hashes as crypto_hashes

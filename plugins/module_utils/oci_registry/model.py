@@ -138,7 +138,8 @@ class RegistryConnection:
     Without ``username``, the credentials come from ``credentials_file``, or from the files of docker and podman.
     ``ca_file`` has certificate authorities in PEM form in addition to those of the system. ``plain_http``: use HTTP without
     TLS. ``proxy`` is the URL of a proxy, an empty text for none, or None for the proxies of the environment.
-    ``chunk_size`` is in bytes; ``streams`` is the number of ranges of a blob that are read in parallel.
+    ``chunk_size`` is in bytes; ``streams`` is the number of ranges of a blob that are read in parallel. ``uploads_folder`` is
+    an existing folder that remembers unfinished uploads, so that the next run resumes them; None to forget them.
     """
 
     address: RegistryAddress
@@ -151,6 +152,7 @@ class RegistryConnection:
     proxy: str | None = field(default=None, repr=False)
     chunk_size: int = CHUNK_SIZE
     streams: int = 4
+    uploads_folder: str | None = None
     patience: Patience = Patience()
 
     @property
