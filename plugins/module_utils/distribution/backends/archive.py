@@ -203,7 +203,7 @@ class Archive(LayoutReader):
             Corrupt: ``distribution.layout_blob`` if a blob has another size or digest than it was added with.
             NoSpace: ``distribution.archive_no_space`` and others, if the file system is full.
         """
-        self._forget_untagged()
+        self._entries.remove(self.loose_entries(self._entries))
         index = self._entries.to_bytes()
         if index == self._stored:
             return False
@@ -234,18 +234,6 @@ class Archive(LayoutReader):
             with self._reading(digest) as source:
                 copy_verified(source, stream, digest, size, silent)
         stream.write(tar.padding(size))
-
-    def _forget_untagged(self) -> None:
-        """Remove untagged manifests of repositories, unless they describe a manifest that is kept."""
-        entries = self._entries.entries
-        kept = {entry.descriptor.digest for entry in entries if entry.tag is not None or entry.repository is None}
-        gone = []
-        for entry in entries:
-            if entry.repository is not None and entry.tag is None:
-                content = self._content(entry.descriptor)
-                if content is None or content.subject not in kept:
-                    gone.append(entry)
-        self._entries.remove(gone)
 
     def _required_size(self, digest: str) -> int:
         size = self._size(digest)

@@ -36,6 +36,7 @@ from .layout_index import (
     INDEX_FILE,
     LAYOUT_FILE,
     MAX_INDEX,
+    IndexEntry,
     LayoutIndex,
     blob_file,
     check_names,
@@ -180,30 +181,14 @@ class Folder(LayoutReader):
                     self._lock.check()
                     self._share.remove(blob_file(digest))
 
-    def forgotten(self, index: LayoutIndex, before: float) -> list:
-        """Return the untagged manifests of repositories that are older than ``before`` and describe no manifest that is kept.
-
-        A signature of details describes details, which describe a version with a tag: both are kept.
-        """
-        kept = {entry.descriptor.digest for entry in index.entries if entry.tag is not None or entry.repository is None}
-        others = [entry for entry in index.entries if entry.descriptor.digest not in kept]
-        subjects = {entry.descriptor.digest: self._subject(entry.descriptor) for entry in others}
+    def forgotten(self, index: LayoutIndex, before: float) -> list[IndexEntry]:
+        """Return the untagged manifests that describe nothing that is kept and are older than ``before``."""
         found = []
-        for entry in others:
-            described, followed = entry.descriptor.digest, set()
-            while described in subjects and described not in followed:
-                followed.add(described)
-                described = subjects[described] or ""
-            if described in kept:
-                continue
+        for entry in self.loose_entries(index):
             status = self._share.stat(blob_file(entry.descriptor.digest))
             if status is not None and status.mtime_ns / 1e9 < before:
                 found.append(entry)
         return found
-
-    def _subject(self, descriptor: Descriptor) -> str | None:
-        content = self._content(descriptor)
-        return content.subject if content is not None else None
 
     def current_index(self) -> LayoutIndex:
         """Return the entries of index.json as they are now."""

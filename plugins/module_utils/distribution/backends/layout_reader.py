@@ -23,7 +23,7 @@ from ...common.progress import Progress, silent
 from ...oci_registry.model import Referrer, RemoteManifest, is_digest
 from ...repository.blobs import Descriptor
 from .backend import MAX_MANIFEST
-from .layout_index import LayoutIndex, check_names
+from .layout_index import IndexEntry, LayoutIndex, check_names
 from .layout_manifest import ManifestContent, digest_of
 
 CHUNK = 1 << 20
@@ -156,6 +156,28 @@ class LayoutReader(abc.ABC):
             else:
                 found |= {blob.digest for blob in content.listed}
         return found
+
+    def loose_entries(self, index: LayoutIndex) -> list[IndexEntry]:
+        """Return the untagged manifests that describe, directly or through other manifests, nothing that is kept.
+
+        A signature of details describes details, which describe a version with a tag: both are kept.
+        """
+        kept = {entry.descriptor.digest for entry in index.entries if entry.tag is not None or entry.repository is None}
+        others = [entry for entry in index.entries if entry.descriptor.digest not in kept]
+        subjects = {entry.descriptor.digest: self._subject(entry.descriptor) for entry in others}
+        found = []
+        for entry in others:
+            described, followed = entry.descriptor.digest, set()
+            while described in subjects and described not in followed:
+                followed.add(described)
+                described = subjects[described] or ""
+            if described not in kept:
+                found.append(entry)
+        return found
+
+    def _subject(self, descriptor: Descriptor) -> str | None:
+        content = self._content(descriptor)
+        return content.subject if content is not None else None
 
     def _manifest_to_store(self, reference: str, data: bytes) -> ManifestContent:
         """Return what a manifest refers to that is to be stored under a tag or its digest; Corrupt if it cannot be stored."""

@@ -132,7 +132,7 @@ class ShareLock:
         return True
 
     def _remove(self, path: str) -> None:
-        # A file that another process removes right now is no error.
+        # Another process may remove the file at the same time.
         with contextlib.suppress(Conflict):
             self._share.remove(path)
 
