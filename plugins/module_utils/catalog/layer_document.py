@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..common.errors import InternalError
-from ..layers.layer_version import APP, DEPLOYABLE, OS, version_key
+from ..layers.layer_version import APP, DEPLOYABLE, OS, LayerReference, version_key
 from .fields import DocumentName, Fields, Stored, without_none
 from .kinds import layer_kind, layer_label
 from .script_record import ScriptRecord
@@ -30,7 +30,7 @@ class LayerEntry(Stored):
     ``digest`` is that of its manifest, None only in check mode, in which nothing is stored. ``size`` is
     the number of bytes that the version adds to the repository, ``source`` describes what the
     version was built from. ``updated`` is the time (RFC 3339, UTC) of the newest details of the version that were exchanged
-    with a remote; it is missing in the document while it is None.
+    with a remote, ``cloned_from`` the version of which this version is a clone; both are missing in the document while they are None.
     """
 
     digest: str | None
@@ -41,6 +41,7 @@ class LayerEntry(Stored):
     source: Mapping[str, object]
     script: ScriptRecord | None
     updated: str | None = None
+    cloned_from: LayerReference | None = None
 
     @property
     def deployable(self) -> bool:
@@ -56,7 +57,7 @@ class LayerEntry(Stored):
             "created": self.created,
             "source": dict(self.source),
             "script": self.script.to_dict() if self.script else None,
-            **without_none(updated=self.updated),
+            **without_none(updated=self.updated, cloned_from=self.cloned_from.to_dict() if self.cloned_from else None),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -140,6 +141,7 @@ def _common_fields(fields: Fields) -> dict[str, Any]:
         "source": fields.json("source"),
         "script": fields.later("script", lambda key: ScriptRecord.read(fields, key), None),
         "updated": fields.text_if_present("updated"),
+        "cloned_from": fields.reference("cloned_from") if fields.has("cloned_from") else None,
     }
 
 

@@ -11,6 +11,7 @@ Garbage collection keeps its content because the document names the digest of th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..common.timestamps import now
@@ -76,6 +77,12 @@ def store(
     details = {"digest": {"before": before.digest if before else None, "after": record.digest}}
     _audit(repository, action, os_layer.name, os_layer.version, comment, details)
     return record
+
+
+def copy(repository: Repository, profile: NoiseProfileRecord, os_layer: LayerReference) -> None:
+    """Store the noise profile of an OS layer version for its clone ``os_layer``, whose lock the caller holds."""
+    record = replace(profile, os_layer=os_layer, created=now())
+    document_collections.noise_profiles(repository).store(_document_name(os_layer.name, os_layer.version), record)
 
 
 def load(repository: Repository, record: NoiseProfileRecord) -> bytes:

@@ -356,6 +356,21 @@ def os_layer_arguments() -> dict[str, Any]:
     )
 
 
+def layer_clone_arguments() -> dict[str, Any]:
+    """Return the arguments of the module layer_clone."""
+    return dict(
+        change_arguments(),
+        kind={"type": "str", "choices": ["os", "app", "platform"], "required": True},
+        name={"type": "str", "required": True},
+        version={"type": "str", "required": True},
+        clone_from={"type": "dict", "required": True, "options": layer_version_options(version_required=False)},
+        description={"type": "str"},
+        version_description={"type": "str"},
+        priority={"type": "int"},
+        icon={"type": "path"},
+    )
+
+
 def layer_metadata_arguments() -> dict[str, Any]:
     """Return the arguments of the module layer_metadata."""
     return dict(

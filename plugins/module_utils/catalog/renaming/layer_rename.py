@@ -68,6 +68,8 @@ class LayerRename:
         return dataclasses.replace(layer, versions=versions)
 
     def _entry(self, entry: LayerEntry, kind: str) -> LayerEntry:
+        if entry.cloned_from is not None:
+            entry = dataclasses.replace(entry, cloned_from=self._reference(entry.cloned_from))
         if not isinstance(entry, SoftwareLayerEntry):
             return entry
         confirmed = entry.confirmed_for

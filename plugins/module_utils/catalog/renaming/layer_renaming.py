@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ...common.errors import Conflict
 from ...common.timestamps import now
-from ...layers.layer_version import APP, OS, PLATFORM
+from ...layers.layer_version import KINDS, OS
 from ...repository.blobs import Descriptor
 from ...repository.oci_layout import MANIFEST
 from ...repository.repository import Repository
@@ -126,7 +126,7 @@ def _layers(repository: Repository, rename: LayerRename) -> list[LayerDocument]:
     """Return the other layers that name the renamed layer; their documents are changed."""
     return [
         layer
-        for kind in (APP, PLATFORM)
+        for kind in KINDS
         for name, layer in document_collections.layers(repository, kind).all()
         if rename.users(layer) != layer
         and (kind, name) not in ((rename.kind, rename.name), (rename.kind, rename.new_name))
