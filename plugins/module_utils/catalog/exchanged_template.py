@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a template had in common with remotes after the last transfer: it tells which side has changed since."""
+"""What a template had in common with remotes after the last transfer: it shows which side has changed since."""
 
 from __future__ import annotations
 

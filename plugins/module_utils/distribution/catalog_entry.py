@@ -25,7 +25,7 @@ _KINDS = (*KINDS, TEMPLATE)
 
 @dataclass(frozen=True, order=True)
 class CatalogEntry:
-    """The kind and the name of a layer or template, and its path if that is not made from its name."""
+    """The kind and the name of a layer or template, and its path if that is not derived from its name."""
 
     kind: str
     name: str

@@ -76,7 +76,7 @@ class Claim:
         """Prolong the claim if it was set some time ago; call this before tags are changed.
 
         Raises:
-            Conflict: ``distribution.claim_lost`` if the claim ended meanwhile.
+            Conflict: ``distribution.claim_lost`` if the claim ended before.
         """
         age = time.monotonic() - self._set
         if age >= LIFETIME / 2:
@@ -93,7 +93,7 @@ class Claim:
         try:
             self._backend.delete_tag(self._repository, self._tag)
         except StrataError:
-            # Deleting is off in most registries, and old ones cannot delete a tag at all.
+            # Deleting is off in most registries, and old registries cannot delete a tag at all.
             with contextlib.suppress(StrataError):
                 self._write(0)
 

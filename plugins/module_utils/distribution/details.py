@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Details of a layer version: what only its document has, as an artifact beside the version's manifest.
+"""Details of a layer version: what only its document has, as an artifact next to the version's manifest.
 
 The manifest of a layer version never changes. Its description, priority, icon, status and further fields of the document
 may; the current name and version, too. They travel as a manifest with artifactType ``DETAILS_TYPE``, whose ``subject`` is the

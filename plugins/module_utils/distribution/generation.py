@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The generation of a remote: a tag that every change moves first, so that one request finds out whether anything changed.
+"""The generation of a remote: a tag that every change moves first, so that a single request finds out whether anything changed.
 
 A composer that holds the claim moves the tag before it changes any other tag. Who reads the same generation before and
 after it read everything else, and found no claim, has read one state of the remote.

@@ -32,7 +32,7 @@ def fields_of(document: LayerDocument) -> LayerFields:
 
 @dataclass(frozen=True)
 class Attachment:
-    """A manifest that refers to another one, such as a signature, and the blobs that it lists."""
+    """A manifest that refers to another manifest, such as a signature, and the blobs that it lists."""
 
     manifest: bytes
     digest: str

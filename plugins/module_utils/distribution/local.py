@@ -26,8 +26,9 @@ from ..repository.oci_layout import MAX_JSON
 from ..repository.repository import Repository
 from . import details, template_item
 from .artifacts import listed_blobs, parse_manifest
+from .catalog_entry import CatalogEntry
 from .items import Attachment, ImageItem, LayerFields, LayerItem, fields_of
-from .names import IMAGE, TEMPLATE, ItemName, Place
+from .names import IMAGE, TEMPLATE, ItemName
 from .template_item import TemplateItem
 
 #: The beginning of references to manifests that refer to another manifest, such as signatures.
@@ -54,24 +55,28 @@ class Local:
 
     # --- what it has ------------------------------------------------------------------------
 
-    def names(self) -> list[Place]:
+    def names(self) -> list[CatalogEntry]:
         """Return all layers and templates, sorted."""
         found = [
-            Place(kind, name) for kind in KINDS for name in document_collections.layers(self.repository, kind).names()
+            CatalogEntry(kind, name)
+            for kind in KINDS
+            for name in document_collections.layers(self.repository, kind).names()
         ]
-        return found + [Place(TEMPLATE, name) for name in document_collections.templates(self.repository).names()]
+        return found + [
+            CatalogEntry(TEMPLATE, name) for name in document_collections.templates(self.repository).names()
+        ]
 
-    def version_names(self, place: Place) -> list[str]:
+    def version_names(self, entry: CatalogEntry) -> list[str]:
         """Return the versions of a layer, oldest first; an empty list if there is no such layer."""
-        document = self.layer_document(place.kind, place.name)
+        document = self.layer_document(entry.kind, entry.name)
         return (
             [version for version in document.sorted_versions() if document.versions[version].digest] if document else []
         )
 
-    def locate(self, base: LayerReference) -> tuple[Place, str] | None:
+    def locate(self, base: LayerReference) -> tuple[CatalogEntry, str] | None:
         """Return the layer version with the digest of ``base`` under its current name, None if it is not there."""
         found = self.find_digest(base.kind, base.digest)
-        return (Place(base.kind, found.name), found.version or "") if found else None
+        return (CatalogEntry(base.kind, found.name), found.version or "") if found else None
 
     def layer_document(self, kind: str, name: str) -> LayerDocument | None:
         """Return the document of a layer."""
@@ -105,9 +110,9 @@ class Local:
             item, data, digest, attachments=tuple(self._attachments(digest)), version=version, details=described
         )
 
-    def fields(self, place: Place) -> LayerFields | None:
+    def fields(self, entry: CatalogEntry) -> LayerFields | None:
         """Return the shared fields of a layer, None if there is no such layer."""
-        document = self.layer_document(place.kind, place.name)
+        document = self.layer_document(entry.kind, entry.name)
         return fields_of(document) if document else None
 
     def template(self, name: str, path: str | None = None) -> TemplateItem | None:

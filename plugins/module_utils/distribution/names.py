@@ -64,15 +64,6 @@ class ItemName:
         return f"{_LABELS[self.kind]} {self.name}{version}"
 
 
-@dataclass(frozen=True, order=True)
-class Place:
-    """A layer or template by kind and name; ``path`` is its path in a remote if that is not made from its name."""
-
-    kind: str
-    name: str
-    path: str | None = None
-
-
 @dataclass(frozen=True)
 class Location:
     """The repository and the tag of a manifest."""
@@ -111,7 +102,7 @@ class Naming:
         return self.prefix if self.flat else self._join("catalog")
 
     def repository(self, kind: str, name: str, path: str | None = None) -> str:
-        """Return the repository of a layer, template or image; ``path`` replaces the part that is made from the name.
+        """Return the repository of a layer, template or image; ``path`` replaces the part that is derived from the name.
 
         Raises:
             InvalidInput: ``distribution.path``.
@@ -160,7 +151,7 @@ def version_tag(item: ItemName) -> str:
 
 
 def is_reserved_tag(tag: str) -> bool:
-    """Return whether a tag is no version of a layer."""
+    """Return whether a tag does not name a version of a layer."""
     return _RESERVED.fullmatch(tag) is not None
 
 

@@ -16,10 +16,11 @@ from ..catalog.templates import resolve
 from ..common.errors import Conflict, StrataError
 from ..layers.layer_version import version_key
 from ..repository.repository import Repository
+from .catalog_entry import CatalogEntry
 from .decision import CHANGES, Action, Decision, Known, Reason, decide_layer, decide_template
 from .items import Item, LayerFields, LayerItem
 from .local import Local, merged, refuse_other_base
-from .names import IMAGE, ItemName, Place
+from .names import IMAGE, ItemName
 from .selection import Selected, Selection, Side, select
 from .template_item import TemplateItem
 
@@ -159,23 +160,23 @@ class _Planner:
         self, layer: LayerItem, target: LayerItem | None, path: str | None
     ) -> tuple[LayerFields | None, LayerFields | None]:
         """Return the shared fields at the source and the target; all versions are read only if they seem to differ."""
-        place = Place(layer.item.kind, layer.item.name, path)
+        entry = CatalogEntry(layer.item.kind, layer.item.name, path)
         if layer.details.derived:
             return None, None
         if isinstance(self._plan.source, Local) and isinstance(self._plan.target, Local):
-            return self._plan.source.fields(place), self._plan.target.fields(place)
+            return self._plan.source.fields(entry), self._plan.target.fields(entry)
         if self._rules.pull:
-            at_target = self._plan.target.fields(place)
+            at_target = self._plan.target.fields(entry)
             document = layer.details.document
             if at_target == LayerFields(document.description, document.priority, document.icon):
                 return at_target, at_target
-            return self._plan.source.fields(place), at_target
-        at_source = self._plan.source.fields(place)
+            return self._plan.source.fields(entry), at_target
+        at_source = self._plan.source.fields(entry)
         if target is not None and not target.details.derived:
             document = target.details.document
             if at_source == LayerFields(document.description, document.priority, document.icon):
                 return at_source, at_source
-        return at_source, self._plan.target.fields(place)
+        return at_source, self._plan.target.fields(entry)
 
     def _layer_problem(self, step: Step) -> StrataError | None:
         if step.action is Action.CONFLICT:
@@ -244,7 +245,7 @@ class _Planner:
                 f"The {template.item} in {self._plan.source.label} has revision {template.revision}, "
                 f"but it had revision {known} before.",
                 code="distribution.older_revision",
-                hint="Somebody moved the tag back: find out why, and push the template again from a repository that has it.",
+                hint="The tag was moved back: find out why, and push the template again from a repository that has it.",
                 expected=known,
                 found=template.revision,
             )

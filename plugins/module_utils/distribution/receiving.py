@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ..repository.blobs import Descriptor
 from ..repository.repository import Repository
 
-#: Seconds for which a process waits until another one has received the same blob: a disk over a slow line.
+#: Seconds for which a process waits until another process has received the same blob: a disk over a slow line.
 _PATIENCE = 24 * 3600.0
 
 

@@ -25,7 +25,7 @@ from .catalog_entry import CatalogEntry
 from .details import DETAILS_TYPE, Details
 from .items import Attachment, ImageItem, LayerFields, LayerItem, fields_of
 from .local import read_version
-from .names import TEMPLATE, ItemName, Location, Naming, Place, is_reserved_tag
+from .names import TEMPLATE, ItemName, Location, Naming, is_reserved_tag
 from .template_item import TemplateItem
 
 SIGNATURE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -50,7 +50,7 @@ class Guard(Protocol):
 
 @dataclass(frozen=True)
 class Listed:
-    """A layer version, template or image of a remote: its name, digest and place."""
+    """A layer version, template or image of a remote: its name, digest and entry."""
 
     item: ItemName
     digest: str
@@ -114,31 +114,31 @@ class Remote:
                 if digest is not None:
                     found.append(Listed(ItemName(TEMPLATE, entry.name), digest, location, entry.path))
             else:
-                found += self.versions(Place(entry.kind, entry.name, entry.path))
+                found += self.versions(CatalogEntry(entry.kind, entry.name, entry.path))
         return found
 
-    def names(self) -> list[Place]:
+    def names(self) -> list[CatalogEntry]:
         """Return all layers and templates that the catalogue names, sorted."""
-        return [Place(entry.kind, entry.name, entry.path) for entry in self.entries()]
+        return [CatalogEntry(entry.kind, entry.name, entry.path) for entry in self.entries()]
 
-    def version_names(self, place: Place) -> list[str]:
+    def version_names(self, entry: CatalogEntry) -> list[str]:
         """Return the versions of a layer, oldest first; an empty list if there is no such layer."""
-        return sorted((listed.item.version or "" for listed in self.versions(place)), key=version_key)
+        return sorted((listed.item.version or "" for listed in self.versions(entry)), key=version_key)
 
-    def locate(self, base: LayerReference) -> tuple[Place, str] | None:
+    def locate(self, base: LayerReference) -> tuple[CatalogEntry, str] | None:
         """Return the layer version that a digest names under the name in ``base``, None if it is not there."""
         item = ItemName(base.kind, base.name, base.version)
         location = self.find(item)
         if self.backend.digest_of(location.repository, location.tag) != base.digest:
             return None
-        return Place(base.kind, base.name, self.path_of(item)), base.version
+        return CatalogEntry(base.kind, base.name, self.path_of(item)), base.version
 
     def find(self, item: ItemName) -> Location:
-        """Return the place of a layer version or template, by the path in the catalogue."""
+        """Return the location of a layer version or template, by the path in the catalogue."""
         return self.naming.location(item, self.path_of(item))
 
     def path_of(self, item: ItemName) -> str | None:
-        """Return the path of a layer or template that the catalogue has, None if it is made from the name."""
+        """Return the path of a layer or template that the catalogue has, None if it is derived from the name."""
         key = (item.kind, item.name)
         if key not in self._paths and not self._has_all_paths:
             usual = self.entry_at(self.naming.catalog_tag(item.kind, item.name))
@@ -154,9 +154,9 @@ class Remote:
         found = self.backend.manifest(self.naming.catalog, tag)
         return None if found is None else CatalogEntry.from_manifest(parse_manifest(found.data, found.digest))
 
-    def versions(self, place: Place) -> list[Listed]:
+    def versions(self, entry: CatalogEntry) -> list[Listed]:
         """Return the versions of a layer, in the order of their tags; an empty list if the remote does not have the layer."""
-        return list(self._versions(place.kind, place.name, place.path))
+        return list(self._versions(entry.kind, entry.name, entry.path))
 
     def _versions(self, kind: str, name: str, path: str | None) -> Iterator[Listed]:
         first = self.naming.location(ItemName(kind, name, "0"), path)
@@ -211,7 +211,7 @@ class Remote:
         """Return a layer version with its details and signatures; None if the remote does not have it.
 
         Raises:
-            Conflict: ``distribution.other_title`` if another layer has its place.
+            Conflict: ``distribution.other_title`` if another layer has its entry.
             Corrupt: ``distribution.other_item`` if the tag holds another version; its documents are damaged.
             StrataError: of the trust policy.
         """
@@ -244,7 +244,7 @@ class Remote:
             return
         if (named.kind, named.version) == (item.kind, item.version):
             raise Conflict(
-                f"The place {location} in {self.label} belongs to the {named}, not to the {item}.",
+                f"The repository {location.repository} in {self.label} belongs to the {named}, not to the {item}.",
                 code="distribution.other_title",
                 hint=f"Set path of {item.name} to another path.",
                 expected=str(item),
@@ -253,7 +253,7 @@ class Remote:
         raise Corrupt(
             f"The tag {location} in {self.label} holds the {named} instead of the {item}.",
             code="distribution.other_item",
-            hint="Somebody moved the tag: push the version again from a repository that has it.",
+            hint="The tag was moved: push the version again from a repository that has it.",
             expected=str(item),
             found=str(named),
         )
@@ -273,9 +273,9 @@ class Remote:
         config = Descriptor.from_json(parsed["config"])
         return details.of_artifact(parsed, self.backend.read_blob(repository, config.digest, _MAX_CONFIG), digest)
 
-    def fields(self, place: Place) -> LayerFields | None:
+    def fields(self, entry: CatalogEntry) -> LayerFields | None:
         """Return the shared fields of a layer: those of its newest details; None if no version has any."""
-        found = [self.details_of(listed.location, listed.digest) for listed in self.versions(place)]
+        found = [self.details_of(listed.location, listed.digest) for listed in self.versions(entry)]
         known = [item for item in found if item is not None]
         newest = max(known, key=lambda item: item.updated or "", default=None)
         return fields_of(newest.document) if newest else None
@@ -284,7 +284,7 @@ class Remote:
         """Return a template; None if the remote does not have it.
 
         Raises:
-            Conflict: ``distribution.other_title`` if another template has its place.
+            Conflict: ``distribution.other_title`` if another template has its entry.
             Corrupt: ``distribution.template`` if it is damaged.
             StrataError: of the trust policy.
         """
@@ -299,7 +299,7 @@ class Remote:
         read = template_item.of_artifact(found.data, found.digest, data, location)
         if read.item.name != name:
             raise Conflict(
-                f"The place {location} in {self.label} belongs to the {read.item}, not to the {item}.",
+                f"The repository {location.repository} in {self.label} belongs to the {read.item}, not to the {item}.",
                 code="distribution.other_title",
                 hint=f"Set path of {name} to another path.",
                 expected=str(item),

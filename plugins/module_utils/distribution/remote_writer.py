@@ -129,7 +129,7 @@ class RemoteWriter:
         """Replace the details of a layer version that the remote has; return their time.
 
         Raises:
-            NotFound: ``distribution.missing`` if it was deleted meanwhile.
+            NotFound: ``distribution.missing`` if it was deleted during the run.
         """
         if self._backend.digest_of(location.repository, location.tag) != item.digest:
             raise NotFound(
@@ -165,7 +165,7 @@ class RemoteWriter:
             raise Conflict(
                 f"Another composer made the {item.item}: expected {item.digest}, found {found} in {self.remote.label}.",
                 code="distribution.other_content",
-                hint="A version never changes: pull that version, or create this one under another version.",
+                hint="A version never changes: pull that version, or create your version under another name.",
                 expected=item.digest,
                 found=found,
             )

@@ -12,9 +12,10 @@ from typing import Protocol
 from ..catalog.spelling import spelling_hint
 from ..common.errors import NotFound
 from ..layers.layer_version import LayerReference
+from .catalog_entry import CatalogEntry
 from .items import ImageItem, LayerFields, LayerItem
 from .local import bases
-from .names import TEMPLATE, ItemName, Place
+from .names import TEMPLATE, ItemName
 from .template_item import TemplateItem, layer_names
 
 LATEST = "latest"
@@ -27,15 +28,15 @@ class Side(Protocol):
     @property
     def label(self) -> str: ...
 
-    def names(self) -> list[Place]: ...
+    def names(self) -> list[CatalogEntry]: ...
 
-    def version_names(self, place: Place) -> list[str]: ...
+    def version_names(self, entry: CatalogEntry) -> list[str]: ...
 
-    def locate(self, base: LayerReference) -> tuple[Place, str] | None: ...
+    def locate(self, base: LayerReference) -> tuple[CatalogEntry, str] | None: ...
 
     def layer(self, item: ItemName, path: str | None = None) -> LayerItem | None: ...
 
-    def fields(self, place: Place) -> LayerFields | None: ...
+    def fields(self, entry: CatalogEntry) -> LayerFields | None: ...
 
     def template(self, name: str, path: str | None = None) -> TemplateItem | None: ...
 
@@ -100,47 +101,47 @@ class _Selector:
 
     def run(self, selection: Selection) -> Selected:
         for layer in selection.layers:
-            place = self._place(Place(layer.kind, layer.name, layer.path))
-            for version in self._versions(place, layer.version):
-                self._add(place, version)
+            entry = self._entry(CatalogEntry(layer.kind, layer.name, layer.path))
+            for version in self._versions(entry, layer.version):
+                self._add(entry, version)
         for template in selection.templates:
-            self._add_template(self._place(Place(TEMPLATE, template.name, template.path)))
+            self._add_template(self._entry(CatalogEntry(TEMPLATE, template.name, template.path)))
         if selection.everything:
-            for place in self._source.names():
-                if place.kind == TEMPLATE:
-                    self._add_template(place)
+            for entry in self._source.names():
+                if entry.kind == TEMPLATE:
+                    self._add_template(entry)
                 else:
-                    for version in self._source.version_names(place):
-                        self._add(place, version)
+                    for version in self._source.version_names(entry):
+                        self._add(entry, version)
         return self._found
 
-    def _place(self, chosen: Place) -> Place:
-        """Return the place of a layer or template, with the path that the source knows unless one was chosen."""
+    def _entry(self, chosen: CatalogEntry) -> CatalogEntry:
+        """Return the entry of a layer or template, with the path that the source knows unless one was chosen."""
         if chosen.path is None:
-            for place in self._known():
-                if (place.kind, place.name) == (chosen.kind, chosen.name):
-                    return place
+            for entry in self._known():
+                if (entry.kind, entry.name) == (chosen.kind, chosen.name):
+                    return entry
         return chosen
 
-    def _known(self) -> list[Place]:
+    def _known(self) -> list[CatalogEntry]:
         if not hasattr(self, "_names"):
             self._names = self._source.names()
         return self._names
 
-    def _versions(self, place: Place, version: str | None) -> Iterator[str]:
+    def _versions(self, entry: CatalogEntry, version: str | None) -> Iterator[str]:
         if version not in (None, LATEST):
             yield version or ""
             return
-        versions = self._source.version_names(place)
+        versions = self._source.version_names(entry)
         if not versions:
-            raise self._missing(ItemName(place.kind, place.name))
+            raise self._missing(ItemName(entry.kind, entry.name))
         yield from versions if version is None else versions[-1:]
 
-    def _add(self, place: Place, version: str) -> None:
-        item = ItemName(place.kind, place.name, version)
+    def _add(self, entry: CatalogEntry, version: str) -> None:
+        item = ItemName(entry.kind, entry.name, version)
         if item in self._found.layers:
             return
-        layer = self._source.layer(item, place.path)
+        layer = self._source.layer(item, entry.path)
         if layer is None:
             raise self._missing(item)
         for base in bases(layer.version):
@@ -149,21 +150,21 @@ class _Selector:
             if located is not None:
                 self._add(*located)
         self._found.layers[item] = layer
-        self._found.paths[place.kind, place.name] = place.path
+        self._found.paths[entry.kind, entry.name] = entry.path
 
-    def _add_template(self, place: Place) -> None:
-        template = self._source.template(place.name, place.path)
+    def _add_template(self, entry: CatalogEntry) -> None:
+        template = self._source.template(entry.name, entry.path)
         if template is None:
-            raise self._missing(ItemName(TEMPLATE, place.name))
+            raise self._missing(ItemName(TEMPLATE, entry.name))
         for item in layer_names(template.document):
-            self._add(self._place(Place(item.kind, item.name)), item.version or "")
-        self._found.templates[place.name] = template
-        self._found.paths[TEMPLATE, place.name] = place.path
+            self._add(self._entry(CatalogEntry(item.kind, item.name)), item.version or "")
+        self._found.templates[entry.name] = template
+        self._found.paths[TEMPLATE, entry.name] = entry.path
 
     def _missing(self, item: ItemName) -> NotFound:
-        known = [place.name for place in self._known() if place.kind == item.kind]
+        known = [entry.name for entry in self._known() if entry.kind == item.kind]
         if item.name in known and item.version:
-            known = self._source.version_names(self._place(Place(item.kind, item.name)))
+            known = self._source.version_names(self._entry(CatalogEntry(item.kind, item.name)))
         shown = ", ".join(known[:_MAX_SHOWN])
         return NotFound(
             f"{self._source.label[:1].upper()}{self._source.label[1:]} does not have the {item}.",

@@ -66,7 +66,7 @@ class Transfer:
         """Carry out the plan; return what was moved for each item that changed.
 
         Raises:
-            Conflict: the plan has conflicts, or another composer changed the target meanwhile. Nothing of it is visible then, or
+            Conflict: the plan has conflicts, or another composer changed the target during the run. Nothing of it is visible then, or
                 some of the items, each of them complete.
             StrataError: a side failed. The next run continues.
         """
@@ -272,7 +272,7 @@ class _Pull:
                 else:
                     self._transfer.moved[step.item].present += blob.size
 
-        # The largest blobs first, so that no line is idle while the last one arrives.
+        # The largest blobs first, so that no line is idle while the last blob arrives.
         _side_by_side(receive, sorted(jobs.values(), key=lambda job: -job[1].size), _RECEIVERS)
 
     def _fetch(self, step: Step, blob: Descriptor, progress: Progress) -> bool:
@@ -295,7 +295,7 @@ class _Pull:
 
     def _record_layer(self, step: Step) -> None:
         if not isinstance(step.source, LayerItem):
-            raise InternalError(f"The {step.item} is no layer version.", code="distribution.step")
+            raise InternalError(f"The {step.item} is not a layer version.", code="distribution.step")
         icon = step.fields.icon if step.fields else None
         if icon is not None and not self._target.repository.layout.has(icon):
             self._fetch_icon(step, icon)
@@ -324,7 +324,7 @@ class _Pull:
 
     def _record_image(self, step: Step) -> None:
         if not isinstance(step.source, ImageItem):
-            raise InternalError(f"The {step.item} is no image.", code="distribution.step")
+            raise InternalError(f"The {step.item} is not an image.", code="distribution.step")
         self._target.record_image(
             step.source, action="pull", comment=self._transfer.comment, origin=self._origin | _signer(step)
         )

@@ -16,7 +16,7 @@ from typing import Protocol, Self
 from ...common.progress import Progress, silent
 from ...oci_registry.model import Referrer, RemoteManifest, Uploaded
 
-#: The largest manifest, in bytes: registries refuse larger ones.
+#: The largest manifest, in bytes: registries refuse a larger manifest.
 MAX_MANIFEST = 4 << 20
 
 

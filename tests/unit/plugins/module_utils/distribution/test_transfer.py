@@ -13,8 +13,9 @@ from ansible_collections.strata.layering.plugins.module_utils.catalog import doc
 from ansible_collections.strata.layering.plugins.module_utils.catalog.templates import require_resolved
 from ansible_collections.strata.layering.plugins.module_utils.catalog.version_name import VersionName
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, NotFound
+from ansible_collections.strata.layering.plugins.module_utils.distribution.catalog_entry import CatalogEntry
 from ansible_collections.strata.layering.plugins.module_utils.distribution.local import Local
-from ansible_collections.strata.layering.plugins.module_utils.distribution.names import ItemName, Place
+from ansible_collections.strata.layering.plugins.module_utils.distribution.names import ItemName
 from ansible_collections.strata.layering.plugins.module_utils.distribution.plan import Rules, make_plan
 from ansible_collections.strata.layering.plugins.module_utils.distribution.selection import (
     LayerChoice,
@@ -117,13 +118,13 @@ def test_planning_changes_nothing(home, other, remote):
 def test_layer_brings_what_it_was_built_on(home, other, remote):
     push(home, remote)
     pull(other, remote, Selection(layers=(LayerChoice("app", "Editor", "latest"),)))
-    assert Local(other).names() == [Place("os", "Windows 11"), Place("app", "Editor")]
+    assert Local(other).names() == [CatalogEntry("os", "Windows 11"), CatalogEntry("app", "Editor")]
 
 
 def test_template_brings_its_layers_only(home, other, remote):
     small_layers.add_app_layer(home, "Player", "1.0", b"player", os_layer=WINDOWS)
     push(home, remote, Selection(templates=(TemplateChoice("office"),)))
-    assert [place.name for place in remote.names()] == ["Editor", "Windows 11", "office"]
+    assert [entry.name for entry in remote.names()] == ["Editor", "Windows 11", "office"]
 
 
 def test_missing_item_is_named(home, remote):
