@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pathlib
 from typing import Any
 
@@ -39,6 +40,7 @@ class ActionModule(ActionBase):
                 "types": {"type": "dict", "default": {}},
                 "choices": {"type": "dict", "default": {}},
                 "work": {"type": "list", "elements": "str", "default": []},
+                "collections": {"type": "list", "elements": "str", "default": []},
             }
         )
         variables = task_vars or {}
@@ -59,7 +61,8 @@ class ActionModule(ActionBase):
             reason = f"The role {names.role} has nothing to do: {_join(options['work'])} empty."
         elif self._task.check_mode and _LIBRARIES in (values.get(_PENDING) or ()):
             reason = f"The role {names.role} cannot be checked before the libraries of the composer are installed."
-        result.update(changed=False, problems=problems, idle=reason is not None)
+        missing = [name for name in options["collections"] if not _is_installed(name)]
+        result.update(changed=False, problems=problems, idle=reason is not None, missing_collections=missing)
         if warnings:
             result["warnings"] = warnings
         if problems:
@@ -75,6 +78,14 @@ class ActionModule(ActionBase):
         """Return the values of the variables with these names that exist, without the values that are omitted."""
         values: dict[str, Any] = self._templar.template({name: variables[name] for name in names if name in variables})
         return values
+
+
+def _is_installed(collection: str) -> bool:
+    """Return whether a collection is installed on the Ansible host."""
+    try:
+        return importlib.util.find_spec(f"ansible_collections.{collection}") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _names(value: Any) -> list[str]:

@@ -185,7 +185,7 @@ RETURN = r"""
 tasks:
   description:
     - The publish task of each template. If a template fails, the module fails, and the tasks are also in C(details.tasks).
-    - With O(state=absent), only C(template), C(status) and C(description) are set.
+    - With O(state=absent), only C(template), C(changed), C(status) and C(description) are set.
   returned: always
   type: list
   elements: dict
@@ -196,6 +196,9 @@ tasks:
     template:
       description: Name of the template.
       type: str
+    changed:
+      description: Whether something was changed for this template.
+      type: bool
     digest:
       description: The same value as C(image_digest).
       type: str

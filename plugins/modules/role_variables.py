@@ -34,6 +34,11 @@ options:
     type: list
     elements: str
     default: []
+  collections:
+    description: Names of collections that the role needs only for some values of its variables.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     support: full
@@ -54,6 +59,11 @@ idle:
   description: Whether the role can end, because all variables in O(work) are empty or, in check mode, the modules cannot run yet.
   returned: always
   type: bool
+missing_collections:
+  description: The names in O(collections) of collections that are not installed.
+  returned: always
+  type: list
+  elements: str
 problems:
   description: The problems that were found.
   returned: always

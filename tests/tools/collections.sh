@@ -14,7 +14,7 @@ python=$1 folder=$2
 
 # Its collections also run on ansible-core 2.19; only the package itself requires a newer ansible-core and a newer Python.
 version=14.5.0
-collections=(ansible/windows community/vmware community/windows vmware/vmware)
+collections=(ansible/windows community/general community/vmware community/windows vmware/vmware)
 wheels=.cache/collections
 
 if [[ $(cat "$folder/.ready" 2>/dev/null) == "$version ${collections[*]}" ]]; then

@@ -144,7 +144,7 @@ def _not_started(name: str, error: StrataError) -> Published:
 
 
 def _outcome(results: dict[str, Published]) -> Outcome:
-    tasks = [published.task.result() for published in results.values()]
+    tasks = [published.task.result() | {"changed": published.changed} for published in results.values()]
     errors = [(name, published.error) for name, published in results.items() if published.error is not None]
     if errors:
         name, first = errors[0]

@@ -73,9 +73,9 @@ def _site(pod: HorizonSimulator, tmp_path: pathlib.Path) -> Iterator[Site]:
 
 @pytest.fixture(name="play")
 def _play(site: Site, tmp_path: pathlib.Path) -> Play:
-    """Runs the role with variables; ``variables`` of the run has ``pushed``, the result of the role."""
+    """Runs the role with variables; ``variables`` of the run has the result of the role and its events."""
     role = {"ansible.builtin.import_role": {"name": "strata.layering.horizon"}}
-    keep = keep_variables(tmp_path / "variables.json", "horizon_pushed")
+    keep = keep_variables(tmp_path / "variables.json", "horizon_pushed", "horizon_events")
     tasks = [{"name": "Run the role", "block": [role], "always": [keep]}]
     connection = {f"layering_horizon_{name}": value for name, value in site.horizon.options().items()}
     variables = connection | {"layering_repository": site.repository, "horizon_wait_sleep": 1, "horizon_retries": 0}
@@ -85,6 +85,11 @@ def _play(site: Site, tmp_path: pathlib.Path) -> Play:
         return run_plays(tmp_path, plays, variables | more, *flags)
 
     return run_role
+
+
+def events(run: PlaybookRun) -> dict[str, str]:
+    """Return the events of the role by pool and farm."""
+    return {event["subject"]: event["event"] for event in run.variables["horizon_events"]}
 
 
 def statuses(run: PlaybookRun) -> dict[str, str]:
@@ -118,6 +123,7 @@ def test_role_gives_each_pool_and_farm_its_image(site, play):
     assert done.code == 0, done.output
     assert statuses(done) == {"sales": "Complete", "finance": "Complete", "canary": "Staged", "apps": "Complete"}
     assert done.variables["horizon_pushed"]["changed"] is True
+    assert events(done) == dict.fromkeys(("sales", "finance", "canary", "apps"), "push_finished")
     assert site.images() == {
         "sales": "office-3",
         "Sales": "office-1",
@@ -131,6 +137,7 @@ def test_role_gives_each_pool_and_farm_its_image(site, play):
     again = play(**entries)
     assert again.code == 0, again.output
     assert again.variables["horizon_pushed"]["changed"] is False
+    assert events(again) == {}
     assert site.state() == after
 
 
@@ -147,6 +154,8 @@ def test_failed_pool_does_not_stop_the_others(site, play):
     assert run.code != 0
     assert statuses(run) == {"sales": "Complete", "broken": "Failed", "idle": "ActionRequired"}
     assert len(run.variables["horizon_pushed"]["tasks"]) == 3
+    failed = dict.fromkeys(("Sales", "broken"), "push_failed")
+    assert events(run) == failed | {"sales": "push_finished", "idle": "action_required"}
     assert site.images()["sales"] == "office-3"
     # The last task of the role names everything that failed.
     last = run.output.split("TASK [")[-2]

@@ -15,6 +15,7 @@ import pytest
 
 from ansible_collections.strata.layering.tests.support.module_options import OS_LAYER, add_app
 from ansible_collections.strata.layering.tests.support.modules import state_of
+from ansible_collections.strata.layering.tests.support.webhooks import WebServer, served
 
 _ROOT = pathlib.Path(__file__).resolve().parents[3]
 _COLLECTIONS = _ROOT / ".build" / "collections"
@@ -75,6 +76,19 @@ def test_unchanged_versions_call_no_module_and_a_problem_is_the_error_of_the_mod
     results = play("app_layer", app_layer_versions=[entry], code=2, **variables)
     [item] = _of(results, "app_layer")
     assert item["code"] == "operations.layer_other_source"
+
+
+def test_new_version_is_notified_once(workspace, play):
+    entry = {"name": "Tool", "version": "1.0", "files": workspace.files("tool", {"x.txt": "x"})}
+    with served(WebServer()) as web:
+        variables = {
+            "layering_repository": os.fspath(workspace.path),
+            "app_layer_os_layer": {"name": "Windows 11"},
+            "notifications_webhooks": [web.hook("chat")],
+        }
+        play("app_layer", app_layer_versions=[entry], **variables)
+        play("app_layer", app_layer_versions=[entry | {"description": "changed"}], **variables)
+        assert web.events("chat") == [[("layer_created", "Tool 1.0")]]
 
 
 def test_check_mode_of_a_new_repository_lists_all_layers(tmp_path, exported, workspace, play):

@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template, connector
 from ansible_collections.strata.layering.tests.support.modules import run, state_of
 from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
+from ansible_collections.strata.layering.tests.support.webhooks import WebServer, served
 
 _COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collections"
 
@@ -72,18 +73,30 @@ def play(workspace, vcenter):
     return run_playbook
 
 
-def test_role_stops_when_action_is_required_and_resumes(workspace, simulator, play):
+@pytest.fixture
+def web():
+    with served(WebServer()) as server:
+        yield server
+
+
+def test_role_stops_when_action_is_required_and_resumes(workspace, simulator, play, web):
     simulator.guest(mode="hang")
     add_app(workspace)
-    code, changed, output = play()
+    notify = {"notifications_webhooks": [web.hook("chat")]}
+    code, changed, output = play(**notify)
     [name] = [name for name in machines(simulator) if name.startswith("office-")]
     assert code != 0
     assert changed == 2
     assert f"Windows runs in the VM {name}" in output
     machine_of(simulator.connect(), machines(simulator)[name]["moid"]).PowerOffVM_Task()
-    code, changed, output = play()
+    code, changed, output = play(**notify)
     assert (code, changed) == (0, 1), output
     assert len(machines(simulator)[name]["snapshots"]) == 1
+    expected = [[("action_required", "office")], [("image_published", "office")]]
+    assert web.events("chat") == expected
+    # A run that changes nothing sends nothing.
+    assert play(**notify)[:2] == (0, 0)
+    assert web.events("chat") == expected
 
 
 def test_role_continues_when_asked_and_cancels(workspace, simulator, play):
