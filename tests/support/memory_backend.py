@@ -59,7 +59,7 @@ class MemoryBackend:
         if (repository, digest) not in self.manifests:
             return None
         data, media_type = self.manifests[repository, digest]
-        return RemoteManifest(_checked(data, digest, bound), digest, media_type)
+        return RemoteManifest(_checked(data, digest, bound, "manifest"), digest, media_type)
 
     def put_manifest(self, repository: str, reference: str, data: bytes, media_type: str) -> None:
         self._record("put_manifest", reference)
@@ -141,6 +141,12 @@ class MemoryBackend:
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
+    def copy(self) -> MemoryBackend:
+        """Return a copy that changes independently."""
+        other = MemoryBackend()
+        other.blobs, other.manifests, other.tagged = dict(self.blobs), dict(self.manifests), dict(self.tagged)
+        return other
+
     # --- tampering --------------------------------------------------------------------------
 
     def store(self, repository: str, tag: str, *layers: bytes, **fields: Any) -> RemoteManifest:
@@ -164,8 +170,10 @@ class MemoryBackend:
 
     def _blob(self, repository: str, digest: str, bound: int) -> bytes:
         if (repository, digest) not in self.blobs:
-            raise NotFound(f"The blob {digest} does not exist.", code="oci_registry.blob", hint="Push it again.")
-        return _checked(self.blobs[repository, digest], digest, bound)
+            raise NotFound(
+                f"The blob {digest} does not exist.", code="oci_registry.blob_missing", hint="Push it again."
+            )
+        return _checked(self.blobs[repository, digest], digest, bound, "blob")
 
     def _record(self, method: str, reference: str) -> None:
         self.requests.append((method, reference))
@@ -173,7 +181,7 @@ class MemoryBackend:
             raise Unavailable("The registry does not answer.", code="oci_registry.connection", hint="Start it.")
 
 
-def _checked(data: bytes, digest: str, bound: int) -> bytes:
+def _checked(data: bytes, digest: str, bound: int, kind: str) -> bytes:
     if len(data) > bound or digest_of(data) != digest:
-        raise Corrupt(f"The content of {digest} is damaged.", code="oci_registry.digest", hint="Push it again.")
+        raise Corrupt(f"The content of {digest} is damaged.", code=f"oci_registry.{kind}_digest", hint="Push it again.")
     return data
