@@ -10,7 +10,7 @@ from typing import Any
 
 from .modules import run
 
-OS_LAYER = {"name": "Windows 11", "version": "1.0", "max_layer_size_gb": 1}
+OS_LAYER: dict[str, Any] = {"name": "Windows 11", "version": "1.0", "max_layer_size_gb": 1}
 
 
 def connector(**changes: Any) -> dict:

@@ -61,9 +61,12 @@ _LISTS = [
     ("image_template", "layered_image", "layered_image_templates"),
     ("horizon_image_push", "horizon", "horizon_pools"),
     ("horizon_image_push", "horizon", "horizon_farms"),
+    ("layer_transfer", "distribution", "distribution_pull"),
+    ("layer_transfer", "distribution", "distribution_push"),
+    ("layer_transfer", "distribution", "distribution_absent"),
 ]
-#: Options that name the objects of a call. The entries of a role have a name.
-_NAMES = {"horizon_image_push": {"pools", "farms"}}
+#: Options that name the objects of a call, or that the list decides. The entries of a role have a name.
+_NAMES = {"horizon_image_push": {"pools", "farms"}, "layer_transfer": {"state"}}
 
 
 def _role_options(role: str) -> dict:

@@ -260,18 +260,23 @@ class Remote:
 
     def details_of(self, location: Location, digest: str) -> Details | None:
         """Return the newest details of the layer version with a manifest, None if there are none."""
-        repository = location.repository
-        found = self.backend.referrers(repository, digest, DETAILS_TYPE)
-        newest = max(found, key=lambda item: str(item.annotations.get(CREATED, "")), default=None)
-        manifest = self._manifest(repository, newest.digest) if newest else None
+        manifest = self.details_manifest(location, digest)
         if manifest is None:
             return None
-        parsed = parse_manifest(manifest.data, manifest.digest)
-        if parsed.get("artifactType") != DETAILS_TYPE:
-            return None
+        repository = location.repository
         self._check(repository, manifest.digest, f"details of {location}")
+        parsed = parse_manifest(manifest.data, manifest.digest)
         config = Descriptor.from_json(parsed["config"])
         return details.of_artifact(parsed, self.backend.read_blob(repository, config.digest, _MAX_CONFIG), digest)
+
+    def details_manifest(self, location: Location, digest: str) -> RemoteManifest | None:
+        """Return the manifest of the newest details of a layer version, whose signatures were not verified."""
+        found = self.backend.referrers(location.repository, digest, DETAILS_TYPE)
+        newest = max(found, key=lambda item: str(item.annotations.get(CREATED, "")), default=None)
+        manifest = self._manifest(location.repository, newest.digest) if newest else None
+        if manifest is None or parse_manifest(manifest.data, manifest.digest).get("artifactType") != DETAILS_TYPE:
+            return None
+        return manifest
 
     def fields(self, entry: CatalogEntry) -> LayerFields | None:
         """Return the shared fields of a layer: those of its newest details; None if no version has any."""

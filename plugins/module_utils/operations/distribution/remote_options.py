@@ -42,13 +42,13 @@ class RemoteOptions:
                 ``operations.registry_credentials`` if a user or a password is missing;
                 ``oci_registry.address`` if the address is not valid.
         """
-        given = [name for name in _REMOTES if params.get(name)]
-        if len(given) != 1:
+        chosen = [name for name in _REMOTES if params.get(name)]
+        if len(chosen) != 1:
             raise InvalidInput(
-                f"The options {' and '.join(given)} are set together." if given else "No remote is set.",
+                f"The options {' and '.join(chosen)} are set together." if chosen else "No remote is set.",
                 code="operations.remote",
                 hint=f"Set exactly one of {', '.join(_REMOTES[:-1])} and {_REMOTES[-1]}.",
-                options=given,
+                options=chosen,
             )
         return cls(
             registry=registry_connection(params) if params["registry"] else None,
@@ -76,9 +76,9 @@ def registry_connection(params: Mapping[str, Any]) -> RegistryConnection:
         )
     username, password = params["registry_username"], params["registry_password"]
     if bool(username) != bool(password):
-        given, missing = ("user", "registry_password") if username else ("password", "registry_username")
+        present, missing = ("user", "registry_password") if username else ("password", "registry_username")
         raise InvalidInput(
-            f"A {given} for the registry is set, and the option {missing} is not set.",
+            f"A {present} for the registry is set, and the option {missing} is not set.",
             code="operations.registry_credentials",
             hint=f"Set {missing}, or REGISTRY_{missing.rpartition('_')[2].upper()} in the environment.",
         )

@@ -7,34 +7,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...common.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from ...distribution.trust import SignatureGuard
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerificationOptions:
-    """Files with public keys, and whether a valid signature is required."""
+    """Public keys, as files or text in PEM format, and whether a valid signature is required."""
 
     keys: tuple[str, ...] = ()
     required: bool = False
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> VerificationOptions:
-        """Read the options of ``verification_arguments``.
+        """Read the options of ``verification_arguments``."""
+        keys = tuple(dict.fromkeys(params["verify_keys"] or ()))
+        return cls(
+            keys=keys, required=bool(keys) if params["signatures"] is None else params["signatures"] == "required"
+        )
+
+    def guard(self) -> SignatureGuard:
+        """Read the keys of what is pulled.
 
         Raises:
-            InvalidInput: ``operations.verify_keys`` if signatures are required and no key is set.
+            StrataError: as ``SignatureGuard.load``; ``distribution.verify_keys`` if signatures are required without a key.
         """
-        keys = tuple(dict.fromkeys(params["verify_keys"] or ()))
-        required = bool(keys) if params["signatures"] is None else params["signatures"] == "required"
-        if required and not keys:
-            raise InvalidInput(
-                "Signatures are required, and no key is set to verify them.",
-                code="operations.verify_keys",
-                hint="Set verify_keys to files with public keys, or set signatures to optional.",
-            )
-        return cls(keys=keys, required=required)
+        from ...distribution.trust import SignatureGuard
+
+        return SignatureGuard.load(self.keys, self.required)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,3 +63,13 @@ class SigningOptions:
                 hint="Set the file of the private key or its text. STRATA_SIGN_KEY and STRATA_SIGN_KEY_CONTENT in the environment set them, too.",
             )
         return cls(key=file or content, passphrase=params["sign_key_passphrase"])
+
+    def guard(self) -> SignatureGuard:
+        """Read the key of what is pushed.
+
+        Raises:
+            StrataError: as ``SignatureGuard.load``.
+        """
+        from ...distribution.trust import SignatureGuard
+
+        return SignatureGuard.load(sign_key=self.key, passphrase=self.passphrase)

@@ -104,7 +104,7 @@ def test_keys_require_signatures_unless_they_are_optional(options, required):
 
 
 def test_required_signatures_without_keys_are_refused():
-    assert refused(_verification, signatures="required").code == "operations.verify_keys"
+    assert refused(_verification(signatures="required").guard).code == "distribution.verify_keys"
 
 
 def _signing(**options: object) -> SigningOptions:

@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a remote has already without a signature by the key of a push."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..repository.blobs import Descriptor
+from ..repository.oci_layout import MANIFEST
+from .decision import Action, Reason
+from .items import Item, LayerItem
+from .names import ItemName, Location
+from .plan import Plan, Step
+from .remote import Remote
+from .remote_writer import RemoteWriter
+from .trust import SignatureGuard, TrustPolicy
+
+
+@dataclass(frozen=True)
+class Unsigned:
+    """An item of a remote, and what the key did not sign: ``manifests``, and its details, which are written again."""
+
+    item: ItemName
+    location: Location
+    manifests: tuple[Descriptor, ...]
+    details: LayerItem | None = None
+
+
+def find_unsigned(plan: Plan, guard: SignatureGuard) -> list[Unsigned]:
+    """Return what a push leaves as it is at a remote, and what the key of the push did not sign.
+
+    Only what the repository has, too, is signed. What the push changes is signed when it is written.
+    """
+    remote = plan.target
+    if guard.key is None or not isinstance(remote, Remote):
+        return []
+    policy = TrustPolicy((guard.key.public,))
+    found = []
+    for step in plan.steps:
+        target = step.target
+        if step.action not in (Action.KEEP, Action.DETAILS) or target is None or target.location is None:
+            continue
+        unsigned = _Checker(remote, policy).check(step, target, target.location)
+        if unsigned.manifests or unsigned.details:
+            found.append(unsigned)
+    return found
+
+
+@dataclass(frozen=True)
+class _Checker:
+    remote: Remote
+    policy: TrustPolicy
+
+    def check(self, step: Step, target: Item, location: Location) -> Unsigned:
+        """Return what the key did not sign of an item."""
+        manifests = [] if self._is_signed(location, target.digest) else [target.descriptor]
+        rewritten = None
+        if isinstance(target, LayerItem) and isinstance(step.source, LayerItem) and not step.changes:
+            details = self.remote.details_manifest(location, target.digest)
+            if details is not None and not self._is_signed(location, details.digest):
+                # A signature says that this repository agrees: different details, which anyone may have written, get none.
+                if step.source.details.same_as(target.details):
+                    manifests.append(Descriptor(MANIFEST, details.digest, len(details.data)))
+                elif step.reason is not Reason.TARGET_IS_NEWER:
+                    rewritten = step.source
+        return Unsigned(step.item, location, tuple(manifests), rewritten)
+
+    def _is_signed(self, location: Location, digest: str) -> bool:
+        return self.policy.check(self.remote.backend, location.repository, digest) is not None
+
+
+def sign_unsigned(unsigned: Sequence[Unsigned], writer: RemoteWriter, guard: SignatureGuard) -> None:
+    """Sign what ``find_unsigned`` returned.
+
+    Raises:
+        StrataError: the remote cannot be changed, as ``RemoteWriter.put_details``.
+    """
+    for found in unsigned:
+        for manifest in found.manifests:
+            guard.sign(writer.remote.backend, found.location.repository, manifest)
+    rewritten = [found for found in unsigned if found.details is not None]
+    if rewritten:
+        with writer.claim("sign the details of layer versions") as claim:
+            for found in rewritten:
+                claim.renew()
+                if found.details is not None:
+                    writer.put_details(found.details, found.location)
