@@ -43,7 +43,8 @@ def plan_removal(remote: Remote, selection: Selection) -> list[Stored]:
         Corrupt: an item of the remote cannot be read, so that it is not known what it needs.
     """
     templates = [
-        _template(remote, _known(remote, CatalogEntry(TEMPLATE, choice.name, choice.path))) for choice in selection.templates
+        _template(remote, _known(remote, CatalogEntry(TEMPLATE, choice.name, choice.path)))
+        for choice in selection.templates
     ]
     chosen = {stored.item: stored for stored in templates if stored is not None}
     if not selection.layers:
