@@ -21,14 +21,26 @@ options:
     description: Name of the template.
     type: str
     required: true
-  description:
-    description: Purpose of the image.
+  clone_from:
+    description:
+      - The template to clone, if O(name) does not exist. Options that are not set are copied, also O(script) and O(icon), except O(vm_name).
+      - If O(name) exists, options that are not set keep their values; the source is not compared again.
+      - With this option, O(os_layer) and O(connector) are not required.
     type: str
-    default: ''
+  rename_from:
+    description:
+      - The former name of the template. If only the template with the former name exists, it is renamed, with its image records and tasks.
+      - The digests of its images do not change, and nothing is published again. If O(vm_name) is not set, the template keeps the former
+        prefix of its VM names. VMs in vSphere are not changed.
+      - It is an error if both templates exist. A template with a publish task that has not ended cannot be renamed.
+    type: str
+  description:
+    description: Purpose of the image. Empty if not given.
+    type: str
   os_layer:
     description:
       - The OS layer version.
-      - Required when O(state=present).
+      - Required when O(state=present), except with O(clone_from).
     type: dict
     suboptions: &layer_version
       name:
@@ -42,10 +54,9 @@ options:
         type: str
         required: true
   app_layers:
-    description: The app layer versions. The order of this list has no effect; the priorities of the layers decide.
+    description: The app layer versions, none if not given. The order of this list has no effect; the priorities of the layers decide.
     type: list
     elements: dict
-    default: []
     suboptions: *layer_version
   platform_layer:
     description:
@@ -55,20 +66,20 @@ options:
   connector:
     description:
       - Name of the connector through which the image is published.
-      - Required when O(state=present).
+      - Required when O(state=present), except with O(clone_from).
     type: str
   disk_size_gb:
     description: Size of the image's disk in GiB. The size of the OS layer if not given; it cannot be smaller than the OS layer.
     type: int
   vm_name:
     description:
-      - Prefix of the names of published VMs. The name of the template if not given.
+      - Prefix of the names of published VMs. The name of the template if not given, or the prefix of a template that was renamed.
       - The name of a published VM ends with a part of the image digest.
     type: str
   outdated_files:
     description:
       - The file that wins if a layer contains a file that the OS layer has changed since the OS layer version for which the layer was built.
-      - V(newest_system) protects files of Windows. For a file below the folder of Windows, the file of the OS layer wins if the layer has it
+      - V(newest_system), the default, protects files of Windows. For a file below the folder of Windows, the file of the OS layer wins if the layer has it
         without changes, or if Windows servicing owns it and its file version is higher. For all other files, the file of the layer wins.
       - V(layer) selects the file of the layer, V(os) the file of the OS layer, V(newest) the file with the higher file version. V(fail)
         refuses to compose the image.
@@ -77,7 +88,6 @@ options:
       - With V(newest), the file of the OS layer wins if one of the two files is compressed by CompactOS, because its version cannot be read.
     type: str
     choices: [newest_system, layer, os, newest, fail]
-    default: newest_system
   registry_lists:
     description:
       - Registry values that several layers change, in addition to those that the collection knows, and how to merge them.
@@ -85,16 +95,14 @@ options:
         C(docs/registry-deltas.md).
     type: list
     elements: dict
-    default: []
   publish_mode:
     description:
-      - V(automatic) powers the VM on, waits until Windows has shut down by itself, and takes the snapshot.
+      - V(automatic), the default, powers the VM on, waits until Windows has shut down by itself, and takes the snapshot.
       - V(manual) powers the VM on and sets the status of the task to C(ActionRequired). Do your manual work in the VM and shut Windows down.
         The next run of M(strata.layering.layered_image_publish) takes the snapshot.
       - This setting is not part of the image digest; changing it does not republish the image.
     type: str
     choices: [automatic, manual]
-    default: automatic
   script:
     description:
       - A script on the composer (C(.cmd), C(.bat) or C(.ps1), at most 1 MiB) that runs once, as SYSTEM, when an image starts for the first time.
@@ -137,6 +145,15 @@ EXAMPLES = r"""
       - name: Reader
         version: "11.0"
     connector: desktops
+
+- name: Clone the template for a test of the next version of Windows
+  strata.layering.image_template:
+    repository: /srv/layers
+    name: office-next
+    clone_from: office-desktop
+    os_layer:
+      name: Windows 11
+      version: 24H2-2026.12
 """
 
 RETURN = r"""
@@ -274,6 +291,11 @@ template:
     created:
       description: When the template was created.
       type: str
+    former_names:
+      description: The names that the template had.
+      returned: if the template was renamed
+      type: list
+      elements: str
     content_digest:
       description: The digest of all inputs that determine the content of the image.
       type: str
@@ -296,14 +318,18 @@ template:
         digest: sha256:9a6b01cc
 """
 
-from ..module_utils.common.arguments import TEMPLATE_REQUIRED_IF, change_arguments, template_arguments
+from ..module_utils.common.arguments import image_template_arguments
 from ..module_utils.common.module_runner import LayeringModule, run
 
 
 def main() -> None:
     module = LayeringModule(
-        argument_spec=dict(change_arguments(), **template_arguments()),
-        required_if=TEMPLATE_REQUIRED_IF,
+        argument_spec=image_template_arguments(),
+        required_if=[
+            ("state", "present", ("os_layer", "clone_from"), True),
+            ("state", "present", ("connector", "clone_from"), True),
+        ],
+        mutually_exclusive=[("clone_from", "rename_from")],
         supports_check_mode=True,
     )
     from ..module_utils.operations.image_template import ImageTemplateOptions, ensure_image_template

@@ -276,6 +276,17 @@ def template_arguments() -> dict[str, Any]:
     }
 
 
+def image_template_arguments() -> dict[str, Any]:
+    """Return the arguments of the module image_template.
+
+    Options without a value are copied from the source of a clone. The operation has the defaults of the others.
+    """
+    arguments = dict(change_arguments(), **template_arguments())
+    for name in ("description", "app_layers", "outdated_files", "registry_lists", "publish_mode"):
+        del arguments[name]["default"]
+    return dict(arguments, clone_from={"type": "str"}, rename_from={"type": "str"})
+
+
 def connector_arguments() -> dict[str, Any]:
     """Return the arguments that define a connector."""
     return {

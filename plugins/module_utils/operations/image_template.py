@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,13 @@ from ..catalog import document_collections, scripts
 from ..catalog.icons import read_icon, store_icon
 from ..catalog.kinds import LOCK
 from ..catalog.layers import find_layer, find_version
+from ..catalog.renaming.template_renaming import (
+    refuse_template_rename,
+    rename_template,
+    renamed_template,
+    template_locks,
+)
+from ..catalog.resolved_template import StaleFilePolicy
 from ..catalog.template_document import TemplateDocument
 from ..catalog.templates import describe, resolve
 from ..catalog.version_name import VersionName, VersionRequest
@@ -27,12 +35,13 @@ from .options import RepositoryOptions, version_request, version_requests
 #: vSphere allows 80 characters, of which the image's digest takes nine.
 MAX_VM_NAME = 71
 MAX_DISK_SIZE_GB = 62 * 1024
+_AUTOMATIC = "automatic"
 _NOT_IN_VM_NAMES = frozenset("/\\%@\"'`<>|:*?&;$#^,")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TemplateOptions:
-    """The content of an image template: the options that its document stores."""
+    """The content of an image template: the options that its document stores; ``vm_name`` None selects the default."""
 
     description: str
     os_layer: VersionRequest
@@ -40,31 +49,76 @@ class TemplateOptions:
     platform_layer: VersionRequest | None
     connector: str
     disk_size_gb: int | None
-    vm_name: str
+    vm_name: str | None
     outdated_files: str
     registry_lists: tuple[dict[str, Any], ...]
     publish_mode: str
 
 
 @dataclass(frozen=True, kw_only=True)
+class CloneOptions:
+    """The template ``source`` that is cloned, and the options that differ from it; None keeps a value."""
+
+    source: str
+    description: str | None
+    os_layer: VersionRequest | None
+    app_layers: tuple[VersionRequest, ...] | None
+    platform_layer: VersionRequest | None
+    connector: str | None
+    disk_size_gb: int | None
+    vm_name: str | None
+    outdated_files: str | None
+    registry_lists: tuple[dict[str, Any], ...] | None
+    publish_mode: str | None
+
+    def completed(self, base: TemplateDocument) -> TemplateOptions:
+        """Return the content of ``base``, a template that exists, with the options that are set."""
+        platform = base.platform_layer
+        return TemplateOptions(
+            description=base.description if self.description is None else self.description,
+            os_layer=self.os_layer or VersionRequest(base.os_layer.name, base.os_layer.version),
+            app_layers=tuple(VersionRequest(layer.name, layer.version) for layer in base.app_layers)
+            if self.app_layers is None
+            else self.app_layers,
+            platform_layer=self.platform_layer
+            or (VersionRequest(platform.name, platform.version) if platform is not None else None),
+            connector=self.connector or base.connector,
+            disk_size_gb=base.disk_size_gb if self.disk_size_gb is None else self.disk_size_gb,
+            vm_name=self.vm_name,
+            outdated_files=self.outdated_files or base.outdated_files,
+            registry_lists=base.registry_lists if self.registry_lists is None else self.registry_lists,
+            publish_mode=self.publish_mode or base.publish_mode,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageTemplateOptions:
-    """Options of the module image_template. ``template`` is None for state absent."""
+    """Options of the module image_template.
+
+    ``template`` is the content; with ``clone`` instead of it, the template is a clone. Both are None for state absent.
+    ``former_name`` is the name that the template had.
+    """
 
     repository: RepositoryOptions
     name: str
     template: TemplateOptions | None
     script: str | None
     icon: str | None
+    clone: CloneOptions | None = None
+    former_name: str | None = None
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> ImageTemplateOptions:
         """Read the parameters of the module."""
+        absent, cloned = params["state"] == "absent", params.get("clone_from") is not None
         return cls(
             repository=RepositoryOptions.from_params(params),
             name=params["name"],
-            template=None if params["state"] == "absent" else _template_options(params),
+            template=None if absent or cloned else _template_options(params),
             script=params["script"],
             icon=params["icon"],
+            clone=_clone_options(params) if cloned and not absent else None,
+            former_name=params.get("rename_from"),
         )
 
     @classmethod
@@ -81,15 +135,32 @@ def _template_options(params: Mapping[str, Any]) -> TemplateOptions:
             code="operations.template_os_layer",
         )
     return TemplateOptions(
-        description=params["description"],
+        description=params["description"] or "",
         os_layer=os_layer,
         app_layers=version_requests(params["app_layers"]),
         platform_layer=version_request(params["platform_layer"]),
         connector=params["connector"],
         disk_size_gb=params["disk_size_gb"],
-        vm_name=params["vm_name"] or params["name"],
-        outdated_files=params["outdated_files"],
+        vm_name=params["vm_name"] or None,
+        outdated_files=params["outdated_files"] or StaleFilePolicy.NEWEST_SYSTEM.value,
         registry_lists=tuple(params["registry_lists"] or ()),
+        publish_mode=params["publish_mode"] or _AUTOMATIC,
+    )
+
+
+def _clone_options(params: Mapping[str, Any]) -> CloneOptions:
+    app_layers, registry_lists = params["app_layers"], params["registry_lists"]
+    return CloneOptions(
+        source=params["clone_from"],
+        description=params["description"],
+        os_layer=version_request(params["os_layer"]),
+        app_layers=None if app_layers is None else version_requests(app_layers),
+        platform_layer=version_request(params["platform_layer"]),
+        connector=params["connector"],
+        disk_size_gb=params["disk_size_gb"],
+        vm_name=params["vm_name"] or None,
+        outdated_files=params["outdated_files"],
+        registry_lists=None if registry_lists is None else tuple(registry_lists),
         publish_mode=params["publish_mode"],
     )
 
@@ -105,25 +176,63 @@ def ensure_image_template(options: ImageTemplateOptions, *, check_mode: bool, di
         Corrupt: ``catalog.field`` if a document is damaged.
     """
     name = check_layer_name(options.name, "name of an image template")
+    if options.former_name is not None:
+        check_layer_name(options.former_name, "name of an image template")
     repository = options.repository.open(check_mode=check_mode)
     templates = document_collections.templates(repository)
-    with repository.locks.hold(LOCK, shared=check_mode, purpose=f"change the image template {name}"):
+    with _locks(repository, options, check_mode):
         before = templates.get(name)
-        desired = desired_template(repository, options, before)
+        former = None if options.former_name in (None, name) else templates.get(options.former_name or "")
+        stored = before
+        if former is not None:
+            if before is not None:
+                raise _both_exist(former.name, name)
+            before, stored = former, _rename(repository, options, former, check_mode)
+        desired = desired_template(repository, options, stored)
         if desired is None:
-            if before is not None and not check_mode:
+            if stored is not None and not check_mode:
                 templates.delete(name, comment=options.repository.comment)
-            warnings = templates.absent_warnings(name) if before is None else remaining_vms(repository, name)
-            return Outcome(before is not None, before.to_dict() if before else None, None, warnings=warnings)
+            warnings = templates.absent_warnings(name) if stored is None else remaining_vms(repository, name)
+            return Outcome(stored is not None, before.to_dict() if before else None, None, warnings=warnings)
         after = desired.document
         resolved = resolve(repository, after)
-        changed = after != before
-        if changed and not check_mode:
+        if after != stored and not check_mode:
             desired.store_files(repository)
-            templates.put(name, after, before=before, comment=options.repository.comment)
+            templates.put(name, after, before=stored, comment=options.repository.comment)
+        changed = after != before
         with_conflicts = diff_mode and changed
         shown = (_shown(repository, before, with_conflicts), _shown(repository, after, with_conflicts))
     return Outcome(changed, shown[0], shown[1], {"template": describe(after, resolved)}, desired.warnings)
+
+
+def _locks(
+    repository: Repository, options: ImageTemplateOptions, check_mode: bool
+) -> contextlib.AbstractContextManager[None]:
+    """Return the locks for a change of the template; a rename excludes publishing, too."""
+    former = options.former_name
+    if former in (None, options.name) or document_collections.templates(repository).get(former or "") is None:
+        purpose = f"change the image template {options.name}"
+        return repository.locks.hold(LOCK, shared=check_mode, purpose=purpose)
+    return template_locks(repository, former or "", options.name, shared=check_mode)
+
+
+def _rename(
+    repository: Repository, options: ImageTemplateOptions, former: TemplateDocument, check_mode: bool
+) -> TemplateDocument | None:
+    """Rename a template, unless in check mode, and return it; for state absent, it is deleted under its new name."""
+    refuse_template_rename(repository, former.name, options.name)
+    if check_mode:
+        return renamed_template(former, options.name)
+    rename_template(repository, former.name, options.name, options.repository.comment)
+    return document_collections.templates(repository).require(options.name)
+
+
+def _both_exist(former: str, name: str) -> Conflict:
+    return Conflict(
+        f"The image templates {former!r} and {name!r} exist both.",
+        code="operations.template_both_exist",
+        hint="Remove rename_from to change the template with the new name, or delete one of them.",
+    )
 
 
 @dataclass(frozen=True)
@@ -157,16 +266,47 @@ def desired_template(
     """
     name = check_layer_name(options.name, "name of an image template")
     icon, script = read_icon(options.icon), scripts.read_script(options.script)
-    if options.template is None:
+    if options.template is None and options.clone is None:
         return None
     if before is None:
         document_collections.templates(repository).refuse_other_spelling(name)
-    document = _document(repository, name, options.template, before)
+    document, base = _content(repository, options, name, before)
     is_kept = script is not None and before is not None and script.is_recorded(before.script)
     document = dataclasses.replace(document, script=before.script if before and is_kept else scripts.describe(script))
+    if base is not None:
+        document = dataclasses.replace(
+            document, icon=base.icon, script=document.script if script is not None else base.script
+        )
+    if before is None:
+        _refuse_former_name(repository, document)
     if icon is not None:
         document = dataclasses.replace(document, icon=store_icon(repository, icon, check_mode=True))
     return DesiredTemplate(document, None if is_kept else script, icon)
+
+
+def _content(
+    repository: Repository, options: ImageTemplateOptions, name: str, before: TemplateDocument | None
+) -> tuple[TemplateDocument, TemplateDocument | None]:
+    """Return the document, and the template that it is completed from: for a clone, the stored template or its source."""
+    if options.template is not None:
+        return _document(repository, name, options.template, before), None
+    if options.clone is None:
+        raise InternalError(f"The image template {name} has no content.", code="operations.template_content")
+    base = before or document_collections.templates(repository).require(options.clone.source)
+    return _document(repository, name, options.clone.completed(base), before), base
+
+
+def _refuse_former_name(repository: Repository, document: TemplateDocument) -> None:
+    """Raise Conflict if VMs of a renamed template could be taken for those of a new template with its former name."""
+    for name, template in document_collections.templates(repository).all():
+        if document.name in template.former_names and document.vm_name == template.vm_name:
+            raise Conflict(
+                f"The image template {document.name} cannot be created: {name} was renamed from it, and its VMs have names that begin "
+                f"with {template.vm_name}.",
+                code="operations.template_former_name",
+                hint="Set vm_name to a different text.",
+                template=name,
+            )
 
 
 def remaining_vms(repository: Repository, name: str) -> list[str]:
@@ -206,7 +346,7 @@ def _version(repository: Repository, kind: str, requested: VersionRequest) -> Ve
 def _document(
     repository: Repository, name: str, options: TemplateOptions, before: TemplateDocument | None
 ) -> TemplateDocument:
-    vm_name = options.vm_name
+    vm_name = options.vm_name or _default_vm_name(name, before)
     if len(vm_name) > MAX_VM_NAME or not vm_name.isprintable() or _NOT_IN_VM_NAMES & set(vm_name):
         raise InvalidInput(
             f"{vm_name[:80]!r} cannot be the beginning of a VM name.",
@@ -235,7 +375,15 @@ def _document(
         publish_mode=options.publish_mode,
         icon=before.icon if before else None,
         created=before.created if before else now(),
+        former_names=before.former_names if before else (),
     )
+
+
+def _default_vm_name(name: str, before: TemplateDocument | None) -> str:
+    """Return the name of the template, or the prefix that a renamed template keeps: another prefix would be another image."""
+    if before is not None and before.vm_name in before.former_names:
+        return before.vm_name
+    return name
 
 
 def _check_disk_size(repository: Repository, name: str, size: int | None, os_layer: VersionName) -> None:
