@@ -11,6 +11,9 @@ import pytest
 
 from ansible_collections.strata.layering.tests.support.registries import DistributionRegistry, S3Server, tool
 from ansible_collections.strata.layering.tests.support.registry_fixtures import (  # noqa: F401
+    debian_registry,
+    simulated_registry,
+    simulated_registry_process,
     simulated_tls_registry,
     simulated_tls_registry_process,
 )

@@ -20,7 +20,7 @@ class ClientError(Exception):
 
 
 def _program(name: str) -> str:
-    found = tool(name) or shutil.which(name)
+    found = os.environ.get(f"STRATA_{name.upper()}") or tool(name) or shutil.which(name)
     if found is None:
         import pytest  # pylint: disable=import-outside-toplevel
 
