@@ -1,0 +1,181 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The registry of record of a repository, as ``repository.upstream.Upstream`` describes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ...catalog import layer_store
+from ...catalog.kinds import LAYER_KINDS
+from ...catalog.layer_document import LayerDocument
+from ...common.errors import NotFound
+from ...common.progress import Progress, silent
+from ...layers.layer_version import KINDS
+from ...repository.oci_layout import MAX_JSON
+from ...repository.repository import Repository
+from ..backends.backend import Backend
+from ..local import Local
+from ..names import TEMPLATE, ItemName, Naming
+from ..remote import Guard, Remote
+from ..remote_writer import RemoteWriter
+from .differences import made_by_others
+from .layer_change import LayerChange
+from .places import place_of
+from .state import RecordState
+from .template_change import TemplateChange
+
+
+class RecordConnection:
+    """The registry of record of ``repository``. ``connect`` and ``load_guard`` are called when they are first needed.
+
+    ``label`` names the registry in messages, ``location`` is its address as the repository stores it.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        location: str,
+        label: str,
+        naming: Naming,
+        connect: Callable[[], Backend],
+        load_guard: Callable[[], Guard | None],
+    ) -> None:
+        self.label = label
+        self.progress: Progress = silent
+        self._repository = repository
+        self._location = location
+        self._naming = naming
+        self._connect = connect
+        self._load_guard = load_guard
+        self._backend: tuple[int, Backend] | None = None
+        self._guard: list[Guard | None] = []
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def remote(self) -> Remote:
+        """Return the registry as a side of a transfer that has read nothing yet."""
+        # A child process must not use the connections of its parent.
+        if self._backend is None or self._backend[0] != os.getpid():
+            self._backend = (os.getpid(), self._connect())
+        if not self._guard:
+            self._guard = [self._load_guard()]
+        return Remote(
+            self._backend[1], self._naming, self._guard[0], identity=self._location, known=self._stored_manifest
+        )
+
+    def load_state(self) -> RecordState:
+        """Return what the repository knows of the registry."""
+        return RecordState.load(self._repository, self._location)
+
+    def _stored_manifest(self, digest: str) -> bytes | None:
+        layout = self._repository.layout
+        return layout.blobs.read(digest, MAX_JSON) if layout.has(digest) else None
+
+    def has(self, manifests: Sequence[str], digest: str, size: int) -> bool:
+        """Return whether the registry has a blob that ``manifests`` list; see ``Upstream``."""
+        remote = self.remote()
+        return any(
+            remote.backend.blob_size(repository, digest) == size for repository in self._homes(remote, manifests)
+        )
+
+    def fetch(self, manifests: Sequence[str], digest: str, size: int, target: str, progress: Progress) -> None:
+        """Write a blob into the file ``target``; see ``Upstream``."""
+        remote = self.remote()
+        for repository in self._homes(remote, manifests):
+            if remote.backend.blob_size(repository, digest) == size:
+                remote.backend.download(repository, digest, size, target, progress=progress)
+                return
+        raise NotFound(
+            f"The blob {digest} of {size} bytes is neither in the repository nor in {self.label}.",
+            code="distribution.upstream_blob",
+            hint="Restore it in the registry, or push the layer version again from a composer that has it.",
+            digest=digest,
+        )
+
+    def _homes(self, remote: Remote, manifests: Sequence[str]) -> Iterator[str]:
+        """Yield the repositories of the registry that have the layer versions ``manifests``."""
+        local = Local(self._repository)
+        seen: set[str] = set()
+        for manifest in manifests:
+            found = (local.find_digest(kind, manifest) for kind in KINDS)
+            item = next((item for item in found if item is not None), None)
+            if item is None:
+                version = layer_store.load_version(self._repository, manifest)
+                item = ItemName(version.kind, version.name, version.version)
+            home = remote.find(item).repository
+            if home not in seen:
+                seen.add(home)
+                yield home
+
+    # --- changing -------------------------------------------------------------------------------
+
+    def before_build(self, kind: str, name: str, version: str) -> None:
+        """Check that the registry can take a new layer version; see ``Upstream``."""
+        remote, item = self.remote(), ItemName(kind, name, version)
+        location = remote.naming.location(item, place_of(remote, kind, name).path)
+        if remote.backend.digest_of(location.repository, location.tag) is not None:
+            raise made_by_others(str(item), self.label)
+
+    def upload(self, manifest: str, progress: Progress = silent) -> None:
+        """Send the blobs and the manifest of a layer version; see ``Upstream``."""
+        remote = self.remote()
+        version = layer_store.load_version(self._repository, manifest)
+        item = ItemName(version.kind, version.name, version.version)
+        local = Local(self._repository.overlaid({}))
+        writer = RemoteWriter(remote, local)
+        home = remote.naming.repository(version.kind, version.name, place_of(remote, version.kind, version.name).path)
+        sent = local.stored_item(item, manifest)
+        for blob in sent.blobs:
+            writer.send_blob(
+                home,
+                blob,
+                mount_from=self._other_homes(remote, blob.digest, home),
+                progress=self.progress if progress is silent else progress,
+            )
+        writer.send_manifest(home, sent)
+
+    def _other_homes(self, remote: Remote, digest: str, home: str) -> list[str]:
+        blobs = self._repository.upstream_blobs
+        found = blobs.find(digest) if blobs else None
+        return [other for other in self._homes(remote, found.manifests if found else ()) if other != home]
+
+    def before_change(
+        self, kind: str, name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+    ) -> None:
+        """Change a layer or template in the registry; see ``Upstream``."""
+        remote, state = self.remote(), self.load_state()
+        future = self._repository.overlaid({(kind, name): dict(after) if after is not None else None})
+        writer = RemoteWriter(remote, Local(future))
+        layer_kind = LAYER_KINDS.get(kind)
+        with writer.claim(f"change the {kind.replace('_', ' ')} {name}") as held:
+            is_current = state.generation is not None and held.before == state.generation
+            place = place_of(remote, layer_kind or TEMPLATE, name)
+            change: LayerChange | TemplateChange
+            if layer_kind is None:
+                change = TemplateChange(writer, place, Local(self._repository), state.digests)
+            else:
+                change = LayerChange(
+                    writer,
+                    place,
+                    _document(before, layer_kind, name),
+                    _document(after, layer_kind, name),
+                    state.digests,
+                    is_current,
+                )
+            change.send()
+        for item, digest in change.sent.items():
+            state = state.with_digest(item, digest)
+        if is_current:
+            state = dataclasses.replace(state, generation=held.generation)
+        state.save(self._repository)
+
+
+def _document(value: Mapping[str, Any] | None, kind: str, name: str) -> LayerDocument | None:
+    return None if value is None else LayerDocument.from_dict(value, kind, name)
+
+

@@ -1,0 +1,192 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A change of a layer in the registry of record: what was decided here is compared with what the registry has by now.
+
+The caller holds the claim of the registry. All versions of a layer share description, priority and icon; those of the details
+that were written last are valid. They are therefore always changed in the version that has them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ...catalog.layer_document import LayerDocument
+from ...common.errors import InternalError
+from ...repository.blobs import Descriptor
+from ..catalog_entry import CatalogEntry
+from ..details import Details, of_document
+from ..items import LayerFields, LayerItem, fields_of
+from ..names import ItemName, Place
+from ..remote_writer import RemoteWriter
+from .differences import behind, changed_by_others
+
+
+@dataclass
+class LayerChange:
+    """The change of a layer from ``before`` to ``after``; None: the layer does not exist.
+
+    The local side of ``writer`` has the layer as it is after the change. ``known`` are the digests that the registry had
+    when this repository was compared with it; ``is_current`` says that nobody has changed the registry since then.
+    ``sent`` gets the digest of each version that was stored, None for a version that was deleted.
+    """
+
+    writer: RemoteWriter
+    place: Place
+    before: LayerDocument | None
+    after: LayerDocument | None
+    known: Mapping[ItemName, str]
+    is_current: bool
+    sent: dict[ItemName, str | None] = field(default_factory=dict)
+    _stored: dict[str, LayerItem] = field(default_factory=dict)
+
+    def send(self) -> None:
+        """Change the registry.
+
+        Raises:
+            Conflict: ``distribution.other_content`` if another composer made a version of the same name;
+                ``distribution.upstream_changed`` if another composer changed what this change replaces;
+                ``distribution.upstream_behind`` if versions are deleted and the repository is not up to date;
+                ``distribution.base_missing``.
+            Unsupported: ``oci_registry.delete`` if the registry does not allow to delete.
+        """
+        before = dict(self.before.versions) if self.before else {}
+        after = dict(self.after.versions) if self.after else {}
+        self._stored = self._read()
+        # A renamed version gets its new name before it loses the old name.
+        added = [version for version in after if version not in before]
+        fields = self._fields()
+        for version in added:
+            self._add(version, fields)
+        for version in after:
+            if version in before and self._entry(self.before, version) != self._entry(self.after, version):
+                self._change(version, fields)
+        if self.after is not None:
+            self._change_fields(fields)
+        self._delete([version for version in before if version not in after])
+
+    # --- what the registry has ----------------------------------------------------------------
+
+    def _read(self) -> dict[str, LayerItem]:
+        found = {}
+        for listed in self.writer.remote.versions(self.place):
+            item = self.writer.remote.layer(listed.item, self.place.path)
+            if item is not None:
+                found[listed.item.version or ""] = item
+        return found
+
+    def _newest(self) -> LayerItem | None:
+        """Return the version with the details that were written last."""
+        return max(self._stored.values(), key=lambda item: (item.details.updated or "", item.item), default=None)
+
+    def _fields(self) -> LayerFields:
+        """Return the shared fields after the change: the changed fields, otherwise those of the registry."""
+        newest = self._newest()
+        mine = fields_of(self.after) if self.after else None
+        previous = fields_of(self.before) if self.before else None
+        if newest is None or mine is None:
+            return mine or LayerFields("", None, None)
+        theirs = fields_of(newest.details.document)
+        if previous is None or mine in (previous, theirs):
+            return theirs
+        if theirs != previous:
+            raise changed_by_others(str(newest.item), self.writer.remote.label)
+        return mine
+
+    # --- changes ------------------------------------------------------------------------------
+
+    def _add(self, version: str, fields: LayerFields) -> None:
+        """Store a version that the registry does not have."""
+        name = ItemName(self.place.kind, self.place.name, version)
+        item = self.writer.local.layer(name)
+        if item is None:
+            raise InternalError(f"The {name} is sent before it was built.", code="distribution.upstream_unbuilt")
+        location = self.writer.remote.naming.location(name, self.place.path)
+        for blob in item.blobs:
+            self.writer.send_blob(location.repository, blob)
+        self.writer.send_manifest(location.repository, item)
+        item = dataclasses.replace(item, details=self._with_fields(item.details, fields))
+        self.writer.finish_layer(item, location, self.place.path)
+        self.sent[name] = item.digest
+
+    def _change(self, version: str, fields: LayerFields) -> None:
+        """Change the details of a version. A version that exists only here is sent."""
+        name = ItemName(self.place.kind, self.place.name, version)
+        item = self._stored.get(version)
+        if item is None and name not in self.known:
+            self._add(version, fields)
+            return
+        if item is None or self.before is None or item.digest != self.before.versions[version].digest:
+            raise changed_by_others(str(name), self.writer.remote.label)
+        theirs = item.details.entry.to_dict()
+        if theirs == self._entry(self.after, version):
+            return
+        if theirs != self._entry(self.before, version):
+            raise changed_by_others(str(name), self.writer.remote.label)
+        mine = self.writer.local.layer(name)
+        if mine is not None:
+            self._put(item, self._with_fields(mine.details, fields))
+
+    def _change_fields(self, fields: LayerFields) -> None:
+        newest = self._newest()
+        if newest is not None and fields_of(newest.details.document) != fields:
+            self._put(newest, self._with_fields(newest.details, fields))
+
+    def _put(self, item: LayerItem, described: Details) -> None:
+        location = self.writer.remote.naming.location(item.item, self.place.path)
+        updated = self.writer.put_details(dataclasses.replace(item, details=described), location)
+        self.sent[item.item] = item.digest
+        self._stored[item.item.version or ""] = dataclasses.replace(
+            item, details=dataclasses.replace(described, updated=updated)
+        )
+
+    def _delete(self, versions: list[str]) -> None:
+        removed = [
+            self._stored.pop(version)
+            for version in versions
+            if self.before and version in self._stored
+            if self._stored[version].digest == self.before.versions[version].digest
+        ]
+        for item in removed:
+            location = self.writer.remote.naming.location(item.item, self.place.path)
+            if self._is_renamed(item):
+                self.writer.remote.backend.delete_tag(location.repository, location.tag)
+            elif self.is_current:
+                self.writer.delete(location, item.digest)
+            else:
+                # A layer or template of another composer may need the version.
+                raise behind(str(item.item), self.writer.remote.label)
+            self.sent[item.item] = None
+        if removed and not self._stored and not self.sent_versions():
+            self.writer.delete_entry(CatalogEntry(self.place.kind, self.place.name, self.place.path))
+
+    def sent_versions(self) -> list[ItemName]:
+        """Return the versions that were stored."""
+        return [item for item, digest in self.sent.items() if digest is not None]
+
+    def _is_renamed(self, item: LayerItem) -> bool:
+        """Return whether the manifest has a different name after the change: only the tag may be deleted then."""
+        after = self.after.versions.values() if self.after else ()
+        return any(entry.digest == item.digest for entry in after)
+
+    # --- details ------------------------------------------------------------------------------
+
+    def _with_fields(self, described: Details, fields: LayerFields) -> Details:
+        """Return details with other shared fields."""
+        document = dataclasses.replace(
+            described.document, description=fields.description, priority=fields.priority, icon=fields.icon
+        )
+        return dataclasses.replace(described, document=document, icon=self._icon(described, fields.icon))
+
+    def _icon(self, described: Details, digest: str | None) -> Descriptor | None:
+        """Return the descriptor of an icon, which this repository or the registry has."""
+        known = [described.icon, *(item.details.icon for item in self._stored.values())]
+        found = next((icon for icon in known if icon is not None and icon.digest == digest), None)
+        return found or self.writer.local.icon(digest)
+
+    @staticmethod
+    def _entry(document: LayerDocument | None, version: str) -> dict[str, object] | None:
+        """Return a version as it travels."""
+        return None if document is None else of_document(document, version).entry.to_dict()
