@@ -46,7 +46,7 @@ def remove_versions(
             return Outcome(False, before.to_dict(), before.to_dict(), warnings=warnings)
         removed = list(before.versions) if version is None else [version]
         for number in removed:
-            _refuse_needed(repository, kind, VersionName(name, number))
+            refuse_needed(repository, kind, VersionName(name, number))
         remaining = before.without_versions(removed)
         after = remaining if remaining.versions else None
         if not check_mode:
@@ -70,7 +70,12 @@ def _remove(
         repository.audit.append("delete", layer_kind(before.kind), before.name, version=version, comment=comment)
 
 
-def _refuse_needed(repository: Repository, kind: str, removed: VersionName) -> None:
+def refuse_needed(repository: Repository, kind: str, removed: VersionName) -> None:
+    """Raise Conflict if a template, a layer version or a packaging machine needs a layer version.
+
+    Raises:
+        Conflict: ``catalog.in_use``, ``catalog.layer_needed``.
+    """
     subject = f"Version {removed.version} of the {layer_label(kind)} {removed.name}"
 
     def used_by(template: TemplateDocument) -> bool:

@@ -66,6 +66,16 @@ class Local:
             CatalogEntry(TEMPLATE, name) for name in document_collections.templates(self.repository).names()
         ]
 
+    def items(self) -> list[ItemName]:
+        """Return all layer versions that were stored, and all templates."""
+        found = []
+        for entry in self.names():
+            if entry.kind == TEMPLATE:
+                found.append(ItemName(TEMPLATE, entry.name))
+            else:
+                found += [ItemName(entry.kind, entry.name, version) for version in self.version_names(entry)]
+        return found
+
     def version_names(self, entry: CatalogEntry) -> list[str]:
         """Return the versions of a layer, oldest first; an empty list if there is no such layer."""
         document = self.layer_document(entry.kind, entry.name)
@@ -105,7 +115,7 @@ class Local:
         data = self.repository.layout.blobs.read(digest, MAX_JSON)
         manifest = parse_manifest(data, digest)
         version = read_version(manifest, self._read(Descriptor.from_json(manifest["config"])))
-        described = details.of_document(document, item.version, self._icon(document.icon))
+        described = details.of_document(document, item.version, self.icon(document.icon))
         return LayerItem(
             item, data, digest, attachments=tuple(self._attachments(digest)), version=version, details=described
         )
@@ -115,14 +125,18 @@ class Local:
         document = self.layer_document(entry.kind, entry.name)
         return fields_of(document) if document else None
 
+    def template_document(self, name: str) -> TemplateDocument | None:
+        """Return the document of a template."""
+        return document_collections.templates(self.repository).get(name)
+
     def template(self, name: str, path: str | None = None) -> TemplateItem | None:
         """Return a template as an artifact of revision 0; raise NotFound if a layer version that it names is missing."""
-        document = document_collections.templates(self.repository).get(name)
+        document = self.template_document(name)
         return None if document is None else self._template(document)
 
     def _template(self, document: TemplateDocument) -> TemplateItem:
         layers = tuple(self._reference(document, item) for item in template_item.layer_names(document))
-        return template_item.of_document(document, layers, self._icon(document.icon))
+        return template_item.of_document(document, layers, self.icon(document.icon))
 
     def _reference(self, template: TemplateDocument, item: ItemName) -> LayerReference:
         layer = self.layer_document(item.kind, item.name)
@@ -149,7 +163,8 @@ class Local:
     def _read(self, config: Descriptor) -> bytes:
         return self.repository.layout.blobs.read(config, _MAX_CONFIG)
 
-    def _icon(self, digest: str | None) -> Descriptor | None:
+    def icon(self, digest: str | None) -> Descriptor | None:
+        """Return the descriptor of an icon, None if it is not stored."""
         if digest is None or not self.repository.layout.has(digest):
             return None
         data = self.repository.layout.blobs.read(digest, _MAX_ICON)

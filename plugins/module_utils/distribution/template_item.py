@@ -48,8 +48,12 @@ class TemplateItem(Item):
     @property
     def content(self) -> str:
         """The digest of what counts when templates are compared."""
-        compared = {key: value for key, value in self.document.to_dict().items() if key not in _SITE_FIELDS}
-        return canonical_digest(compared)
+        return canonical_digest(site_independent(self.document.to_dict()))
+
+
+def site_independent(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what counts when templates are compared."""
+    return {key: value for key, value in document.items() if key not in _SITE_FIELDS}
 
 
 def layer_names(document: TemplateDocument) -> list[ItemName]:

@@ -19,13 +19,16 @@ from ...layers.layer_version import KINDS
 from ...repository.oci_layout import MAX_JSON
 from ...repository.repository import Repository
 from ..backends.backend import Backend
+from ..details import of_document
+from ..items import Item, fields_of
 from ..local import Local
 from ..names import TEMPLATE, ItemName, Naming
 from ..remote import Guard, Remote
 from ..remote_writer import RemoteWriter
+from ..template_item import site_independent
 from .differences import made_by_others
 from .layer_change import LayerChange
-from .places import place_of
+from .entries import entry_of
 from .state import RecordState
 from .template_change import TemplateChange
 
@@ -117,7 +120,7 @@ class RecordConnection:
     def before_build(self, kind: str, name: str, version: str) -> None:
         """Check that the registry can take a new layer version; see ``Upstream``."""
         remote, item = self.remote(), ItemName(kind, name, version)
-        location = remote.naming.location(item, place_of(remote, kind, name).path)
+        location = remote.naming.location(item, entry_of(remote, kind, name).path)
         if remote.backend.digest_of(location.repository, location.tag) is not None:
             raise made_by_others(str(item), self.label)
 
@@ -126,10 +129,9 @@ class RecordConnection:
         remote = self.remote()
         version = layer_store.load_version(self._repository, manifest)
         item = ItemName(version.kind, version.name, version.version)
-        local = Local(self._repository.overlaid({}))
-        writer = RemoteWriter(remote, local)
-        home = remote.naming.repository(version.kind, version.name, place_of(remote, version.kind, version.name).path)
-        sent = local.stored_item(item, manifest)
+        writer = RemoteWriter(remote, Local(self._repository))
+        home = remote.naming.repository(version.kind, version.name, entry_of(remote, version.kind, version.name).path)
+        sent = Item(item, self._repository.layout.blobs.read(manifest, MAX_JSON), manifest)
         for blob in sent.blobs:
             writer.send_blob(
                 home,
@@ -148,20 +150,22 @@ class RecordConnection:
         self, kind: str, name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
     ) -> None:
         """Change a layer or template in the registry; see ``Upstream``."""
+        if not _travels(kind, name, before, after):
+            return
         remote, state = self.remote(), self.load_state()
         future = self._repository.overlaid({(kind, name): dict(after) if after is not None else None})
         writer = RemoteWriter(remote, Local(future))
         layer_kind = LAYER_KINDS.get(kind)
         with writer.claim(f"change the {kind.replace('_', ' ')} {name}") as held:
-            is_current = state.generation is not None and held.before == state.generation
-            place = place_of(remote, layer_kind or TEMPLATE, name)
+            is_current = held.before == state.generation
+            entry = entry_of(remote, layer_kind or TEMPLATE, name)
             change: LayerChange | TemplateChange
             if layer_kind is None:
-                change = TemplateChange(writer, place, Local(self._repository), state.digests)
+                change = TemplateChange(writer, entry, Local(self._repository), state.digests)
             else:
                 change = LayerChange(
                     writer,
-                    place,
+                    entry,
                     _document(before, layer_kind, name),
                     _document(after, layer_kind, name),
                     state.digests,
@@ -175,7 +179,22 @@ class RecordConnection:
         state.save(self._repository)
 
 
+def _travels(kind: str, name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> bool:
+    """Return whether the registry has what changes: connectors, full paths and times of transfers belong to a site."""
+    if before is None or after is None:
+        return True
+    if kind not in LAYER_KINDS:
+        return site_independent(before) != site_independent(after)
+    old, new = (_document(value, LAYER_KINDS[kind], name) for value in (before, after))
+    return _travelling(old) != _travelling(new)
+
+
+def _travelling(document: LayerDocument | None) -> object:
+    if document is None:
+        return None
+    entries = {version: of_document(document, version).entry.to_dict() for version in document.versions}
+    return fields_of(document), entries
+
+
 def _document(value: Mapping[str, Any] | None, kind: str, name: str) -> LayerDocument | None:
     return None if value is None else LayerDocument.from_dict(value, kind, name)
-
-

@@ -19,7 +19,7 @@ from ...repository.blobs import Descriptor
 from ..catalog_entry import CatalogEntry
 from ..details import Details, of_document
 from ..items import LayerFields, LayerItem, fields_of
-from ..names import ItemName, Place
+from ..names import ItemName
 from ..remote_writer import RemoteWriter
 from .differences import behind, changed_by_others
 
@@ -29,12 +29,12 @@ class LayerChange:
     """The change of a layer from ``before`` to ``after``; None: the layer does not exist.
 
     The local side of ``writer`` has the layer as it is after the change. ``known`` are the digests that the registry had
-    when this repository was compared with it; ``is_current`` says that nobody has changed the registry since then.
+    when this repository was compared with it; ``is_current`` says that no composer has changed the registry since then.
     ``sent`` gets the digest of each version that was stored, None for a version that was deleted.
     """
 
     writer: RemoteWriter
-    place: Place
+    catalog_entry: CatalogEntry
     before: LayerDocument | None
     after: LayerDocument | None
     known: Mapping[ItemName, str]
@@ -71,8 +71,8 @@ class LayerChange:
 
     def _read(self) -> dict[str, LayerItem]:
         found = {}
-        for listed in self.writer.remote.versions(self.place):
-            item = self.writer.remote.layer(listed.item, self.place.path)
+        for listed in self.writer.remote.versions(self.catalog_entry):
+            item = self.writer.remote.layer(listed.item, self.catalog_entry.path)
             if item is not None:
                 found[listed.item.version or ""] = item
         return found
@@ -99,21 +99,21 @@ class LayerChange:
 
     def _add(self, version: str, fields: LayerFields) -> None:
         """Store a version that the registry does not have."""
-        name = ItemName(self.place.kind, self.place.name, version)
+        name = ItemName(self.catalog_entry.kind, self.catalog_entry.name, version)
         item = self.writer.local.layer(name)
         if item is None:
             raise InternalError(f"The {name} is sent before it was built.", code="distribution.upstream_unbuilt")
-        location = self.writer.remote.naming.location(name, self.place.path)
+        location = self.writer.remote.naming.location(name, self.catalog_entry.path)
         for blob in item.blobs:
             self.writer.send_blob(location.repository, blob)
         self.writer.send_manifest(location.repository, item)
         item = dataclasses.replace(item, details=self._with_fields(item.details, fields))
-        self.writer.finish_layer(item, location, self.place.path)
+        self.writer.finish_layer(item, location, self.catalog_entry.path)
         self.sent[name] = item.digest
 
     def _change(self, version: str, fields: LayerFields) -> None:
         """Change the details of a version. A version that exists only here is sent."""
-        name = ItemName(self.place.kind, self.place.name, version)
+        name = ItemName(self.catalog_entry.kind, self.catalog_entry.name, version)
         item = self._stored.get(version)
         if item is None and name not in self.known:
             self._add(version, fields)
@@ -135,7 +135,7 @@ class LayerChange:
             self._put(newest, self._with_fields(newest.details, fields))
 
     def _put(self, item: LayerItem, described: Details) -> None:
-        location = self.writer.remote.naming.location(item.item, self.place.path)
+        location = self.writer.remote.naming.location(item.item, self.catalog_entry.path)
         updated = self.writer.put_details(dataclasses.replace(item, details=described), location)
         self.sent[item.item] = item.digest
         self._stored[item.item.version or ""] = dataclasses.replace(
@@ -150,7 +150,7 @@ class LayerChange:
             if self._stored[version].digest == self.before.versions[version].digest
         ]
         for item in removed:
-            location = self.writer.remote.naming.location(item.item, self.place.path)
+            location = self.writer.remote.naming.location(item.item, self.catalog_entry.path)
             if self._is_renamed(item):
                 self.writer.remote.backend.delete_tag(location.repository, location.tag)
             elif self.is_current:
@@ -160,7 +160,7 @@ class LayerChange:
                 raise behind(str(item.item), self.writer.remote.label)
             self.sent[item.item] = None
         if removed and not self._stored and not self.sent_versions():
-            self.writer.delete_entry(CatalogEntry(self.place.kind, self.place.name, self.place.path))
+            self.writer.delete_entry(self.catalog_entry)
 
     def sent_versions(self) -> list[ItemName]:
         """Return the versions that were stored."""

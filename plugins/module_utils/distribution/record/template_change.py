@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ...common.errors import InternalError
 from ..catalog_entry import CatalogEntry
 from ..local import Local
-from ..names import TEMPLATE, ItemName, Place
+from ..names import TEMPLATE, ItemName
 from ..remote_writer import RemoteWriter
 from ..template_item import TemplateItem, of_document
 from .differences import changed_by_others
@@ -25,7 +25,7 @@ class TemplateChange:
     """
 
     writer: RemoteWriter
-    place: Place
+    entry: CatalogEntry
     before: Local
     known: Mapping[ItemName, str]
     sent: dict[ItemName, str | None] = field(default_factory=dict)
@@ -38,9 +38,9 @@ class TemplateChange:
                 ``distribution.base_missing`` if the registry does not have a layer version that it names.
             Unsupported: ``oci_registry.delete`` if the registry does not allow to delete.
         """
-        name = ItemName(TEMPLATE, self.place.name)
-        before, after = self.before.template(self.place.name), self.writer.local.template(self.place.name)
-        stored = self.writer.remote.template(self.place.name, self.place.path)
+        name = ItemName(TEMPLATE, self.entry.name)
+        before, after = self.before.template(self.entry.name), self.writer.local.template(self.entry.name)
+        stored = self.writer.remote.template(self.entry.name, self.entry.path)
         if (stored and stored.content) == (after and after.content):
             if stored is not None:
                 self.sent[name] = stored.digest
@@ -56,13 +56,13 @@ class TemplateChange:
         revision = stored.revision + 1 if stored else 1
         icon = self.writer.local.icon(after.document.icon)
         item = of_document(after.document, after.layers, icon, revision)
-        location = self.writer.remote.naming.location(item.item, self.place.path)
-        self.writer.finish_template(item, location, stored.digest if stored else None, self.place.path)
+        location = self.writer.remote.naming.location(item.item, self.entry.path)
+        self.writer.finish_template(item, location, stored.digest if stored else None, self.entry.path)
         self.sent[item.item] = item.digest
 
     def _delete(self, stored: TemplateItem | None) -> None:
         if stored is None:
             raise InternalError("A template that does not exist is deleted.", code="distribution.upstream_template")
-        self.writer.delete(self.writer.remote.naming.location(stored.item, self.place.path), stored.digest)
-        self.writer.delete_entry(CatalogEntry(TEMPLATE, self.place.name, self.place.path))
+        self.writer.delete(self.writer.remote.naming.location(stored.item, self.entry.path), stored.digest)
+        self.writer.delete_entry(self.entry)
         self.sent[stored.item] = None

@@ -1,0 +1,109 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A survey of a registry of record: all its layer versions and templates, as they were at one moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from ...common.errors import Conflict, StrataError, Unavailable
+from ...common.progress import Progress, silent
+from ..claims import claim_holder
+from ..generation import read_generation
+from ..items import LayerItem
+from ..local import Local
+from ..names import TEMPLATE, ItemName
+from ..remote import Listed, Remote
+from ..template_item import TemplateItem
+
+#: How often a survey begins again when composers change the registry in the meantime, and the seconds before it does.
+_ATTEMPTS, _PAUSE = 20, 1.0
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a registry has. ``generation`` is that of the moment, None if the registry was never changed."""
+
+    generation: str | None
+    layers: Mapping[ItemName, LayerItem]
+    templates: Mapping[str, TemplateItem]
+
+    def digests(self) -> dict[ItemName, str]:
+        """Return the digest of each item."""
+        found = {item: layer.digest for item, layer in self.layers.items()}
+        return found | {ItemName(TEMPLATE, name): template.digest for name, template in self.templates.items()}
+
+
+def survey(connect: Callable[[], Remote], local: Local, progress: Progress = silent) -> Survey:
+    """Read the registry; ``connect`` returns a remote that has read nothing yet.
+
+    Layer versions that ``local`` has are not read again, except for their details.
+
+    Raises:
+        Conflict: ``distribution.upstream_busy`` if composers change the registry all the time.
+        Unavailable: the registry cannot be reached.
+        StrataError: of the trust policy; content is damaged.
+    """
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_PAUSE)
+        remote = connect()
+        generation = read_generation(remote.backend, remote.naming)
+        if claim_holder(remote.backend, remote.naming) is not None:
+            continue
+        try:
+            found = _Reader(remote, local, generation, progress).read()
+        except Unavailable:
+            raise
+        except StrataError:
+            # What was changed while it was read looks damaged.
+            if _is_unchanged(remote, generation):
+                raise
+            continue
+        if _is_unchanged(remote, generation):
+            return found
+    raise Conflict(
+        f"{remote.label[:1].upper()}{remote.label[1:]} was changed by other composers during each of {_ATTEMPTS} attempts to read it.",
+        code="distribution.upstream_busy",
+        hint="Wait until those runs have ended, and run again.",
+    )
+
+
+def _is_unchanged(remote: Remote, generation: str | None) -> bool:
+    return read_generation(remote.backend, remote.naming) == generation
+
+
+@dataclass
+class _Reader:
+    remote: Remote
+    local: Local
+    generation: str | None
+    progress: Progress
+
+    def read(self) -> Survey:
+        layers: dict[ItemName, LayerItem] = {}
+        templates: dict[str, TemplateItem] = {}
+        names = self.remote.names()
+        for number, entry in enumerate(names, 1):
+            if entry.kind == TEMPLATE:
+                template = self.remote.template(entry.name, entry.path)
+                if template is not None:
+                    templates[entry.name] = template
+            else:
+                for listed in self.remote.versions(entry):
+                    layer = self._layer(listed)
+                    if layer is not None:
+                        layers[listed.item] = layer
+            self.progress("compare with the upstream", number, len(names))
+        return Survey(self.generation, layers, templates)
+
+    def _layer(self, listed: Listed) -> LayerItem | None:
+        mine = self.local.layer(listed.item)
+        if mine is not None and mine.digest == listed.digest:
+            described = self.remote.details_of(listed.location, listed.digest)
+            if described is not None:
+                return replace(mine, location=listed.location, details=described)
+        return self.remote.layer(listed.item, listed.path)
