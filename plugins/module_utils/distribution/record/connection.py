@@ -27,8 +27,8 @@ from ..remote import Guard, Remote
 from ..remote_writer import RemoteWriter
 from ..template_item import site_independent
 from .differences import made_by_others
-from .layer_change import LayerChange
 from .entries import entry_of
+from .layer_change import LayerChange
 from .state import RecordState
 from .template_change import TemplateChange
 
