@@ -1,13 +1,14 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module repository: create, verify or clean up the repository. Each state has a file in ``repository_states``."""
+"""The module repository: create, verify or clean up the repository, or adopt copies. Each state has a file in ``repository_states``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from ..common.outcome import Outcome
+from .repository_states.adopted import adopt_copies
 from .repository_states.collected import collect_unused
 from .repository_states.present import create
 from .repository_states.repository_module_options import RepositoryModuleOptions
@@ -18,6 +19,7 @@ _STATES: Mapping[str, Callable[[RepositoryModuleOptions, bool], Outcome]] = {
     "present": create,
     "verified": verify_all,
     "collected": collect_unused,
+    "adopted": adopt_copies,
 }
 
 

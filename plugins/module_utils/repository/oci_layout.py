@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from ..common.atomic_files import atomic_write
@@ -195,6 +195,14 @@ class Layout:
         check_reference(reference)
         with self._changing_index() as manifests:
             kept = [item for item in manifests if item.get("annotations", {}).get(REFERENCE) != reference]
+            changed = len(kept) < len(manifests)
+            manifests[:] = kept
+        return changed
+
+    def remove_entries(self, is_gone: Callable[[dict], bool]) -> bool:
+        """Remove the entries of index.json for which ``is_gone`` is true, also entries without a name; return whether there were any."""
+        with self._changing_index() as manifests:
+            kept = [item for item in manifests if not is_gone(item)]
             changed = len(kept) < len(manifests)
             manifests[:] = kept
         return changed

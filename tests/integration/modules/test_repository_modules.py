@@ -17,6 +17,7 @@ from ansible_collections.strata.layering.plugins.module_utils.images import imag
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.sample.package import make_package
 from ansible_collections.strata.layering.tests.sample.plan import Spec
+from ansible_collections.strata.layering.tests.support.copied_layers import add_os, copy
 from ansible_collections.strata.layering.tests.support.module_disks import image_registry
 from ansible_collections.strata.layering.tests.support.module_options import (
     OS_LAYER,
@@ -48,6 +49,21 @@ def test_folder_with_other_files_does_not_become_a_repository(tmp_path):
 def test_info_module_without_a_repository_fails(module, tmp_path):
     result = fails(module, "repository.missing", repository=os.fspath(tmp_path / "none"))
     assert "strata.layering.repository" in result["hint"]
+
+
+def test_copy_of_another_tool_is_adopted(tmp_path):
+    source, target = (Repository.open(os.fspath(tmp_path / name), create=True) for name in ("source", "target"))
+    add_os(source)
+    digest = copy(source, target, "Windows", "windows-1", "os")
+    options = {"repository": target.path, "state": "adopted", "comment": "CHG-1"}
+    result = converges("repository", lambda: state_of(tmp_path / "target"), **options)
+    assert [(item["name"], item["digest"], item["references"]) for item in result["adopted"]] == [
+        ("Windows", digest, ["windows-1"])
+    ]
+    assert run("layer_info", repository=target.path)["layers"][0]["name"] == "Windows"
+    assert run("audit_info", repository=target.path)["records"][-1]["action"] == "adopt"
+    copy(source, target, "Windows", "again", "os")
+    assert run("repository", **options)["removed_references"] == ["again"]
 
 
 def test_repository_verified_reports_a_changed_blob(workspace):

@@ -13,6 +13,7 @@ from ...catalog import document_collections
 from ...catalog.templates import resolve
 from ...common.errors import Conflict, NotFound
 from ...common.outcome import Outcome
+from ...distribution.adoption.copies import find_copies
 from ...layers.layer_version import KINDS
 from ...repository.garbage_collection import GRACE, Collected, collect
 from ...repository.repository import Repository
@@ -43,7 +44,14 @@ def collect_unused(options: RepositoryModuleOptions, check_mode: bool) -> Outcom
     before = {"unneeded_blobs": result.blobs, "outdated_images": outdated, "abandoned_layers": abandoned}
     kept = {"kept_young": result.kept_young, "kept_young_bytes": result.kept_young_bytes}
     return Outcome(
-        changed, before, dict.fromkeys(before, []), {"freed": result.freed, **kept, "message": _kept(result)}
+        changed,
+        before,
+        dict.fromkeys(before, []),
+        {
+            "freed": result.freed,
+            **kept,
+            "message": " ".join(filter(None, (_kept(result), _copies(repository, abandoned)))),
+        },
     )
 
 
@@ -59,6 +67,15 @@ def _kept(result: Collected) -> str:
         f"{result.kept_young} unused {blobs} ({result.kept_young_bytes} bytes) {are} kept, because {they} younger than"
         f" {hours} hours and another run may be about to use {them}. A later call removes {them}."
     )
+
+
+def _copies(repository: Repository, abandoned: list[str]) -> str:
+    """Return the sentence about layer versions that other tools copied; ``abandoned`` references are removed."""
+    count = sum(not set(copy.references) & set(abandoned) for copy in find_copies(repository).unknown)
+    if not count:
+        return ""
+    versions, are, them = ("layer version", "is", "it") if count == 1 else ("layer versions", "are", "them")
+    return f"{count} {versions} in the folder {are} not in the catalog, such as copies by other tools. Adopt {them} with state adopted."
 
 
 def _outdated_images(repository: Repository) -> list[str]:

@@ -1,0 +1,70 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""State ``adopted`` of a repository: what other tools copied into its folder is part of the catalogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...common.outcome import Outcome
+from ...distribution.adoption.adopt import Adoption, AdoptionPlan, Left, apply_adoption, plan_adoption
+from ...distribution.names import ItemName
+from ...distribution.trust import SignatureGuard
+from .repository_module_options import RepositoryModuleOptions
+
+
+def adopt_copies(options: RepositoryModuleOptions, check_mode: bool) -> Outcome:
+    """Adopt the layer versions that skopeo, oras, regctl or crane copied into the folder of the repository.
+
+    Raises:
+        NotFound, InvalidInput, Unsupported, Unavailable: as ``Repository.open``; as ``SignatureGuard.load``.
+        Corrupt: index.json or a document of the repository is damaged.
+        Conflict: another process changed a layer while it was adopted.
+    """
+    guard = SignatureGuard.load(options.verification.keys, options.verification.required)
+    repository = options.repository.open(check_mode=check_mode)
+    plan = plan_adoption(repository, guard)
+    if plan.changes and not check_mode:
+        apply_adoption(repository, plan, options.repository.comment)
+    adopted = [_adopted(adoption) for adoption in plan.adopted]
+    left = [_left(copy) for copy in plan.left]
+    removed = [reference for copy in plan.known for reference in copy.references]
+    before = {"copies": [copy for adoption in adopted for copy in adoption["references"]] + removed, "layers": []}
+    after = {"copies": [], "layers": [str(adoption.layer.item) for adoption in plan.adopted]}
+    result = {"adopted": adopted, "left": left, "removed_references": removed, "message": _message(plan)}
+    return Outcome(plan.changes, before, after, result, list(dict.fromkeys(guard.warnings)))
+
+
+def _adopted(adoption: Adoption) -> dict[str, Any]:
+    layer = adoption.layer
+    return _item(layer.item) | {
+        "digest": layer.digest,
+        "size": layer.size,
+        "references": list(adoption.copy.references) or [layer.digest],
+        "signer": layer.signer,
+        "has_details": layer.details.updated is not None,
+    }
+
+
+def _left(left: Left) -> dict[str, Any]:
+    return (_item(left.item) if left.item else {"kind": None, "name": None, "version": None}) | {
+        "digest": left.copy.descriptor.digest,
+        "references": list(left.copy.references),
+        "code": left.error.code,
+        "message": left.error.message,
+        "hint": left.error.hint,
+    }
+
+
+def _item(item: ItemName) -> dict[str, Any]:
+    return {"kind": item.kind, "name": item.name, "version": item.version}
+
+
+def _message(plan: AdoptionPlan) -> str:
+    if not (plan.adopted or plan.left or plan.known):
+        return "The repository contains no layer versions that other tools copied."
+    return (
+        f"Layer versions adopted: {len(plan.adopted)}; left as they are: {len(plan.left)};"
+        f" copied although the repository has them: {len(plan.known)}."
+    )
