@@ -27,7 +27,11 @@ _MODULES = sorted(
 )
 _ROLES = sorted(path.name for path in (_ROOT / "roles").iterdir())
 _PAGES = sorted([*_ROOT.glob("*.md"), *(_ROOT / "docs").rglob("*.md"), *(_ROOT / "roles").glob("*/README.md")])
-_INVENTORIES = [_ROOT / "docs" / "inventory.example.yml", _ROOT / "tests" / "demo" / "inventory.yml"]
+_INVENTORIES = [
+    _ROOT / "docs" / "inventory.example.yml",
+    *sorted((_ROOT / "docs" / "examples" / "two_sites").glob("inventory.*.yml")),
+    _ROOT / "tests" / "demo" / "inventory.yml",
+]
 _PLAYBOOKS = sorted((_ROOT / "docs" / "examples").glob("*.yml"))
 #: Values by type, in place of templates that only Ansible can evaluate.
 _ANY = {"int": 1, "float": 1.0, "bool": True, "list": [], "path": "/x", "str": "x", "raw": "x"}
