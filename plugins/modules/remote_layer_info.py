@@ -105,6 +105,9 @@ layers:
         problem:
           description: Why the version cannot be pulled, null if nothing is known.
           type: str
+    problem:
+      description: Why the versions cannot be listed, null if they can.
+      type: str
     newer:
       description: Whether the newest version is newer than all versions in the repository. Null without O(repository).
       type: bool

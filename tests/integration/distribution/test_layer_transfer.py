@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from ansible_collections.strata.layering.tests.support.module_options import connector
-from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
+from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
 from ansible_collections.strata.layering.tests.support.samba import Samba
 from ansible_collections.strata.layering.tests.support.sites import (
     LAYERS,
@@ -21,37 +21,16 @@ from ansible_collections.strata.layering.tests.support.sites import (
     add_version,
     new_site,
 )
-
-ALL = {"everything": True}
-OFFICE = {"templates": [TEMPLATE]}
-
-
-def layer(name: str, version: str | None = None, kind: str = "app", **options: str) -> dict:
-    """Return an element of the option ``layers``."""
-    return {"kind": kind, "name": name, **({"version": version} if version else {}), **options}
-
-
-def actions(result: dict) -> dict[tuple, str]:
-    """Return the actions by kind, name and version."""
-    return {(item["kind"], item["name"], item["version"]): item["action"] for item in result["transfers"]}
-
-
-def push(site: SimpleNamespace, remote: dict, **options: object) -> dict:
-    return run("layer_transfer", **site.options, **remote, state="pushed", **options)
-
-
-def pull(site: SimpleNamespace, remote: dict, **options: object) -> dict:
-    return run("layer_transfer", **site.options, **remote, state="pulled", **options)
-
-
-def layers_of(site: SimpleNamespace) -> dict[tuple, str]:
-    """Return the digests of the layer versions of a repository."""
-    layers = run("layer_info", **site.options)["layers"]
-    return {
-        (item["kind"], item["name"], version["version"]): version["digest"]
-        for item in layers
-        for version in item["versions"]
-    }
+from ansible_collections.strata.layering.tests.support.transfers import (
+    EVERYTHING,
+    OFFICE,
+    actions,
+    layer,
+    layers_of,
+    offered,
+    pull,
+    push,
+)
 
 
 def exported(site: SimpleNamespace) -> tuple[str, bytes]:
@@ -59,12 +38,6 @@ def exported(site: SimpleNamespace) -> tuple[str, bytes]:
     path = site.tmp_path / "image.vmdk"
     result = run("layered_image_export", **site.options, template=TEMPLATE, path=os.fspath(path))
     return result["image_digest"], path.read_bytes()
-
-
-def offered(remote: dict) -> dict | str:
-    """Return what a remote has, or the code of the error if it does not exist yet."""
-    result = attempt("remote_layer_info", **remote)
-    return result.get("code") or {kind: result[kind] for kind in ("layers", "templates")}
 
 
 @pytest.fixture(params=["registry", "flat", "debian", "folder", "smb", "other_repository", "file"])
@@ -115,10 +88,12 @@ def file(tmp_path) -> dict:
 
 
 def test_push_and_pull_converge_with_every_remote(berlin, madrid, remote):
-    pushed = converges("layer_transfer", lambda: offered(remote), **berlin.options, **remote, state="pushed", **ALL)
+    pushed = converges(
+        "layer_transfer", lambda: offered(remote), **berlin.options, **remote, state="pushed", **EVERYTHING
+    )
     assert set(actions(pushed).values()) == {"copied"}
     pulled = converges(
-        "layer_transfer", lambda: state_of(madrid.path), **madrid.options, **remote, state="pulled", **ALL
+        "layer_transfer", lambda: state_of(madrid.path), **madrid.options, **remote, state="pulled", **EVERYTHING
     )
     assert actions(pulled) == actions(pushed)
     assert layers_of(madrid) == layers_of(berlin)
@@ -190,22 +165,28 @@ def test_other_content_under_a_version_is_refused_before_anything_moves(berlin, 
     for check in (True, False):
         error = fails(
             "layer_transfer",
-            "distribution.conflicts",
+            "distribution.other_content",
             **madrid.options,
             **registry,
             state="pushed",
             **selected,
             check=check,
         )
-        assert {conflict["item"] for conflict in error["details"]["conflicts"]} == {
-            "app layer Own 1",
-            "app layer Second 1",
-        }
+        messages = error["details"]["conflicts"]
+        assert [name for message in messages for name in ("Own 1", "Second 1", "Third 1") if name in message] == [
+            "Own 1",
+            "Second 1",
+        ]
     assert simulated_registry.tags() == before
     assert {entry.method for entry in simulated_registry.journal()} <= {"GET", "HEAD"}
     local = state_of(madrid.path)
     fails(
-        "layer_transfer", "distribution.conflicts", **madrid.options, **registry, state="pulled", layers=[layer("Own")]
+        "layer_transfer",
+        "distribution.other_content",
+        **madrid.options,
+        **registry,
+        state="pulled",
+        layers=[layer("Own")],
     )
     assert state_of(madrid.path) == local
 
@@ -234,7 +215,7 @@ def test_template_that_both_sites_changed_needs_force(berlin, madrid, registry):
     add_template(berlin, description="Berlin")
     add_template(madrid, description="Madrid")
     push(berlin, registry, **OFFICE)
-    fails("layer_transfer", "distribution.conflicts", **madrid.options, **registry, state="pulled", **OFFICE)
+    fails("layer_transfer", "distribution.both_changed", **madrid.options, **registry, state="pulled", **OFFICE)
     forced = pull(madrid, registry, **OFFICE, force=True)
     assert actions(forced)["template", TEMPLATE, None] == "updated"
     [template] = run("image_template_info", **madrid.options)["templates"]
@@ -244,7 +225,7 @@ def test_template_that_both_sites_changed_needs_force(berlin, madrid, registry):
 def test_metadata_of_a_layer_is_updated(berlin, madrid, registry):
     push(berlin, registry, layers=[layer("Runtime")])
     pull(madrid, registry, layers=[layer("Runtime")])
-    run("app_layer", **berlin.options, name="Runtime", description="For all tools", priority=7)
+    run("app_layer", **berlin.options, name="Runtime", version="1.0", description="For all tools", priority=7)
     for result in (
         push(berlin, registry, layers=[layer("Runtime")]),
         pull(madrid, registry, layers=[layer("Runtime")]),
@@ -257,18 +238,18 @@ def test_metadata_of_a_layer_is_updated(berlin, madrid, registry):
 def test_difference_shows_the_target(berlin, registry):
     planned = run("layer_transfer", **berlin.options, **registry, state="pushed", **OFFICE, check=True, diff=True)
     assert planned["diff"]["before"] == {}
-    assert f"template {TEMPLATE}" in planned["diff"]["after"]
+    assert f"image template {TEMPLATE}" in planned["diff"]["after"]
     assert planned["bytes"]["moved"] > 0
 
 
 def test_audit_history_has_both_sides(berlin, madrid, registry):
     push(berlin, registry, layers=[layer("Runtime")], comment="CHG-1")
     pull(madrid, registry, layers=[layer("Runtime")], comment="CHG-2")
-    for site, action, comment in ((berlin, "push", "CHG-1"), (madrid, "pull", "CHG-2")):
+    for site, action, comment, side in ((berlin, "push", "CHG-1", "to"), (madrid, "pull", "CHG-2", "from")):
         records = run("audit_info", **site.options, kind="app_layer", name="Runtime")["records"]
         record = next(record for record in records if record["action"] == action)
         assert record["comment"] == comment
-        assert registry["registry"].partition("/")[0] in record["details"]["remote"]
+        assert registry["registry"] in record["details"][side]
         assert record["details"]["digest"] == layers_of(site)["app", "Runtime", "1.0"]
 
 

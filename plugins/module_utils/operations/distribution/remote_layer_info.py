@@ -85,13 +85,15 @@ class _Lister:
 
     def layer(self, entry: CatalogEntry) -> dict[str, Any]:
         """Describe a layer and its versions, oldest first."""
-        versions = [self._version(entry, version) for version in self._remote.version_names(entry)]
+        names, problem = _read(lambda: self._remote.version_names(entry))
+        versions = [self._version(entry, version) for version in names or ()]
         return {
             "kind": entry.kind,
             "name": entry.name,
             "path": entry.path,
             "versions": versions,
-            "newer": self._is_newer(entry, [version["version"] for version in versions]),
+            "newer": self._is_newer(entry, names or []),
+            "problem": problem,
         }
 
     def _version(self, entry: CatalogEntry, version: str) -> dict[str, Any]:
