@@ -16,7 +16,7 @@ from ..common.errors import StrataError
 #: Bytes of an answer that is read into memory, unless the request has a bound of its own.
 ANSWER_BOUND = 4 << 20
 #: Bytes that are read, sent or hashed at once.
-PIECE = 1 << 20
+PIECE = 256 << 10
 
 
 class Body(Protocol):
