@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from .attachments import new_attachments
 from .items import LayerFields, LayerItem
 from .template_item import TemplateItem
 
@@ -22,6 +23,8 @@ class Action(enum.StrEnum):
     COPY = "copy"
     #: The target has the manifest; its details change.
     DETAILS = "details"
+    #: The target has manifest and details; it gets signatures that only the source has.
+    SIGNATURES = "signatures"
     #: The target has another state of the template, which is replaced.
     REPLACE = "replace"
     KEEP = "keep"
@@ -31,7 +34,7 @@ class Action(enum.StrEnum):
 
 
 #: Actions that change the target.
-CHANGES = frozenset((Action.COPY, Action.DETAILS, Action.REPLACE))
+CHANGES = frozenset((Action.COPY, Action.DETAILS, Action.SIGNATURES, Action.REPLACE))
 
 
 class Reason(enum.StrEnum):
@@ -81,6 +84,15 @@ def decide_layer(
         if source.same_content(target):
             return Decision(Action.SAME_CONTENT)
         return Decision(Action.CONFLICT, Reason.OTHER_CONTENT)
+    decision = _decide_details(source, target, fields, pull)
+    if decision.action is Action.KEEP and new_attachments(source, target):
+        return Decision(Action.SIGNATURES, decision.reason)
+    return decision
+
+
+def _decide_details(
+    source: LayerItem, target: LayerItem, fields: tuple[LayerFields | None, LayerFields | None], pull: bool
+) -> Decision:
     same_entry = source.details.entry.to_dict() == target.details.entry.to_dict()
     if source.details.derived or (same_entry and (fields[0] is None or fields[0] == fields[1])):
         return Decision(Action.KEEP)

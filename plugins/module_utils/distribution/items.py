@@ -38,6 +38,11 @@ class Attachment:
     digest: str
     blobs: tuple[Descriptor, ...]
 
+    @property
+    def is_tagged(self) -> bool:
+        """Whether a tag connects it with what it refers to, as cosign 2 does, instead of its ``subject``."""
+        return "subject" not in parse_manifest(self.manifest, self.digest)
+
 
 @dataclass(frozen=True)
 class Item:

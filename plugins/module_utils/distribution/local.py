@@ -211,18 +211,31 @@ class Local:
                 return
             reference = layer_reference_name(item.kind, item.name, item.version or "")
             repository.layout.adopt_manifest(arrived.manifest, reference)
-            for attachment in arrived.attachments:
-                repository.layout.adopt_manifest(
-                    attachment.manifest, f"{ATTACHMENTS}/{arrived.digest[7:]}/{attachment.digest[7:]}"
-                )
+            self._adopt_attachments(arrived)
             documents.store(item.name, after)
-        repository.audit.append(
+        self._append_audit(arrived, action, comment, origin)
+
+    def record_signatures(self, arrived: LayerItem, *, action: str, comment: str | None, origin: dict) -> None:
+        """Store the signatures of a layer version that is stored; the audit history gets a record."""
+        with self.repository.locks.hold(LOCK, purpose=f"{action} signatures of the {arrived.item}"):
+            self._adopt_attachments(arrived)
+        self._append_audit(arrived, action, comment, {"signatures": len(arrived.attachments)} | origin)
+
+    def _adopt_attachments(self, arrived: LayerItem) -> None:
+        for attachment in arrived.attachments:
+            self.repository.layout.adopt_manifest(
+                attachment.manifest, f"{ATTACHMENTS}/{arrived.digest[7:]}/{attachment.digest[7:]}"
+            )
+
+    def _append_audit(self, arrived: LayerItem, action: str, comment: str | None, details: dict) -> None:
+        item = arrived.item
+        self.repository.audit.append(
             action,
             layer_kind(item.kind),
             item.name,
             version=item.version,
             comment=comment,
-            details={"digest": arrived.digest} | origin,
+            details={"digest": arrived.digest} | details,
         )
 
     def note_updated(self, item: LayerItem, updated: str) -> None:

@@ -48,6 +48,11 @@ class Step:
         """Whether the target changes."""
         return self.action in CHANGES
 
+    @property
+    def changes_document(self) -> bool:
+        """Whether the document of the layer or template changes at the target, not only its signatures."""
+        return self.changes and self.action is not Action.SIGNATURES
+
 
 @dataclass
 class Plan:
@@ -144,7 +149,7 @@ class _Planner:
             step = Step(item, decision.action, layer, target, path, decision.reason)
             step = dataclasses.replace(
                 step,
-                fields=fields[0] if decision.action in CHANGES and fields[0] != fields[1] else None,
+                fields=fields[0] if step.changes_document and fields[0] != fields[1] else None,
                 problem=self._layer_problem(step),
             )
             self._add(step)
@@ -198,7 +203,7 @@ class _Planner:
 
     def _foresee_layer(self, step: Step) -> None:
         """Note the document that the layer will have, which later layers and templates need."""
-        if isinstance(self._plan.target, Local) and isinstance(step.source, LayerItem) and step.changes:
+        if isinstance(self._plan.target, Local) and isinstance(step.source, LayerItem) and step.changes_document:
             future = Local(self._future_repository(self._plan.target.repository))
             before = future.layer_document(step.item.kind, step.item.name)
             after = merged(before, step.source, step.fields)

@@ -19,11 +19,12 @@ from ..oci_registry.model import RemoteManifest
 from ..repository.blobs import Descriptor
 from ..repository.oci_layout import MANIFEST
 from . import details, template_item
-from .artifacts import CREATED, listed_blobs, parse_manifest
+from .artifacts import CREATED, parse_manifest
+from .attachments import read_attachments
 from .backends.backend import Backend
 from .catalog_entry import CatalogEntry
 from .details import DETAILS_TYPE, Details
-from .items import Attachment, ImageItem, LayerFields, LayerItem, fields_of
+from .items import ImageItem, LayerFields, LayerItem, fields_of
 from .local import read_version
 from .names import TEMPLATE, ItemName, Location, Naming, is_reserved_tag
 from .template_item import TemplateItem
@@ -230,7 +231,7 @@ class Remote:
             found.data,
             found.digest,
             location,
-            self._attachments(location.repository, found.digest),
+            read_attachments(self.backend, location.repository, found.digest),
             signer,
             version=version,
             details=described or details.of_manifest(version, manifest.get("annotations", {}).get(CREATED, _NO_TIME)),
@@ -310,7 +311,7 @@ class Remote:
                 expected=str(item),
                 found=str(read.item),
             )
-        attachments = self._attachments(location.repository, found.digest)
+        attachments = read_attachments(self.backend, location.repository, found.digest)
         return TemplateItem(
             item,
             read.manifest,
@@ -336,15 +337,3 @@ class Remote:
 
     def _check(self, repository: str, digest: str, subject: str) -> str | None:
         return self.guard.check(self.backend, repository, digest, subject) if self.guard else None
-
-    def _attachments(self, repository: str, digest: str) -> tuple[Attachment, ...]:
-        """Return the signatures of a manifest, which travel with it."""
-        found = []
-        for referrer in self.backend.referrers(repository, digest, SIGNATURE_TYPE)[:_MAX_ATTACHMENTS]:
-            manifest = self.backend.manifest(repository, referrer.digest)
-            if manifest is None:
-                continue
-            blobs = listed_blobs(parse_manifest(manifest.data, manifest.digest))
-            if all(blob.size <= _MAX_ATTACHMENT for blob in blobs):
-                found.append(Attachment(manifest.data, manifest.digest, tuple(blobs)))
-        return tuple(found)

@@ -23,8 +23,10 @@ from ..layers.layer_version import LayerReference
 from ..oci_registry.model import Uploaded
 from ..repository.blobs import Descriptor
 from ..repository.oci_layout import MANIFEST
+from ..signing.artifact import simple_signing_tag
 from . import details as details_module
 from .artifacts import EMPTY, EMPTY_DIGEST, parse_manifest
+from .attachments import reference_of
 from .catalog_entry import CatalogEntry
 from .claims import Claim, claim
 from .items import Item, LayerItem
@@ -97,6 +99,11 @@ class RemoteWriter:
         self._enter(CatalogEntry(item.item.kind, item.item.name, path))
         self._set_tag(item, location)
         return updated
+
+    def add_signatures(self, item: LayerItem, location: Location) -> None:
+        """Send the signatures of a layer version that the remote has."""
+        self._attach(item, location.repository)
+        self._sign(location.repository, item.descriptor)
 
     def finish_template(self, item: TemplateItem, location: Location, planned: str | None, path: str | None) -> None:
         """Make a template visible; ``planned`` is the digest that the tag had when this was decided.
@@ -198,10 +205,11 @@ class RemoteWriter:
     def _attach(self, item: Item, repository: str) -> None:
         """Send the signatures that came with an item."""
         for attachment in item.attachments:
-            if self._backend.digest_of(repository, attachment.digest) is None:
+            reference = reference_of(attachment, item.digest)
+            if self._backend.digest_of(repository, reference) is None:
                 for blob in attachment.blobs:
                     self.send_blob(repository, blob)
-                self._backend.put_manifest(repository, attachment.digest, attachment.manifest, MANIFEST)
+                self._backend.put_manifest(repository, reference, attachment.manifest, MANIFEST)
 
     def _sign(self, repository: str, manifest: Descriptor) -> None:
         if self.remote.guard is not None:
@@ -242,6 +250,9 @@ class RemoteWriter:
             for signature in self._backend.referrers(location.repository, referrer.digest):
                 self._backend.delete_manifest(location.repository, signature.digest)
             self._backend.delete_manifest(location.repository, referrer.digest)
+        tagged = self._backend.digest_of(location.repository, simple_signing_tag(digest))
+        if tagged is not None:
+            self._backend.delete_manifest(location.repository, tagged)
         self._backend.delete_manifest(location.repository, digest)
 
     def delete_entry(self, entry: CatalogEntry) -> None:

@@ -191,10 +191,13 @@ class _Push:
     def _finish(self, step: Step) -> None:
         location = self._location(step)
         if isinstance(step.source, LayerItem):
+            updated = None
             if step.action is Action.COPY:
                 updated = self._writer.finish_layer(step.source, location, step.path)
             else:
-                updated = self._writer.put_details(step.source, location)
+                self._writer.add_signatures(step.source, location)
+                if step.changes_document:
+                    updated = self._writer.put_details(step.source, location)
             if updated is not None:
                 self._source.note_updated(step.source, updated)
         elif isinstance(step.source, TemplateItem):
@@ -221,7 +224,7 @@ class _Pull:
         layers, images = self._transfer.steps(LayerItem), self._transfer.steps(ImageItem)
         templates = self._transfer.steps(TemplateItem)
         with self._target.repository.pin(purpose="pull layers") as pin:
-            for steps in ([step for step in layers if step.action is Action.COPY], templates, images):
+            for steps in (layers, templates, images):
                 blobs = [blob for step in steps for blob in self._needed(step)]
                 pin.add(dict.fromkeys(blob.digest for blob in blobs))
                 self._receive(steps)
@@ -243,9 +246,10 @@ class _Pull:
         """Return the blobs that the target needs for an item."""
         if isinstance(step.source, TemplateItem):
             return list(step.source.files)
-        blobs = step.source.blobs
-        for attachment in step.source.attachments:
-            blobs += attachment.blobs
+        blobs = [blob for attachment in step.source.attachments for blob in attachment.blobs]
+        if step.action is not Action.COPY:
+            return list({blob.digest: blob for blob in blobs}.values())
+        blobs += step.source.blobs
         if isinstance(step.source, LayerItem) and step.source.details.icon is not None:
             blobs.append(step.source.details.icon)
         return list({blob.digest: blob for blob in blobs}.values())
@@ -299,9 +303,11 @@ class _Pull:
         icon = step.fields.icon if step.fields else None
         if icon is not None and not self._target.repository.layout.has(icon):
             self._fetch_icon(step, icon)
-        self._target.record_layer(
-            step.source, step.fields, action="pull", comment=self._transfer.comment, origin=self._origin | _signer(step)
-        )
+        comment, origin = self._transfer.comment, self._origin | _signer(step)
+        if step.changes_document:
+            self._target.record_layer(step.source, step.fields, action="pull", comment=comment, origin=origin)
+        else:
+            self._target.record_signatures(step.source, action="pull", comment=comment, origin=origin)
 
     def _fetch_icon(self, step: Step, icon: str) -> None:
         """Receive the icon of a layer, which belongs to the newest details of one of its versions."""

@@ -71,7 +71,7 @@ class TrustPolicy:
         if not self.verify_keys:
             return None
         problems: list[StrataError] = []
-        reader = _SignatureReader(backend, repository, digest)
+        reader = SignatureReader(backend, repository, digest)
         for manifest in reader.manifests():
             try:
                 for stored in reader.stored(manifest):
@@ -139,7 +139,7 @@ def sign(backend: Backend, repository: str, manifest: Descriptor, key: SigningKe
 
 
 @dataclass(frozen=True)
-class _SignatureReader:
+class SignatureReader:
     """The signatures of a stored manifest, which are read when they are needed: usually, the first is valid."""
 
     backend: Backend

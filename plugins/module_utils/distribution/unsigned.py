@@ -41,7 +41,11 @@ def find_unsigned(plan: Plan, guard: SignatureGuard) -> list[Unsigned]:
     found = []
     for step in plan.steps:
         target = step.target
-        if step.action not in (Action.KEEP, Action.DETAILS) or target is None or target.location is None:
+        if (
+            step.action not in (Action.KEEP, Action.DETAILS, Action.SIGNATURES)
+            or target is None
+            or target.location is None
+        ):
             continue
         unsigned = _Checker(remote, policy).check(step, target, target.location)
         if unsigned.manifests or unsigned.details:
@@ -58,7 +62,7 @@ class _Checker:
         """Return what the key did not sign of an item."""
         manifests = [] if self._is_signed(location, target.digest) else [target.descriptor]
         rewritten = None
-        if isinstance(target, LayerItem) and isinstance(step.source, LayerItem) and not step.changes:
+        if isinstance(target, LayerItem) and isinstance(step.source, LayerItem) and not step.changes_document:
             details = self.remote.details_manifest(location, target.digest)
             if details is not None and not self._is_signed(location, details.digest):
                 # A signature says that this repository agrees: different details, which anyone may have written, get none.

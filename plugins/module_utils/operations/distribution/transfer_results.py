@@ -24,6 +24,7 @@ from ...repository.blobs import Descriptor
 _ACTIONS = {
     Action.COPY: "copied",
     Action.DETAILS: "updated",
+    Action.SIGNATURES: "updated",
     Action.REPLACE: "updated",
     Action.KEEP: "kept",
     Action.SAME_CONTENT: "same_content",
@@ -141,6 +142,8 @@ def _changes(step: Step) -> list[str]:
     """Return the names of the fields that change at the target."""
     if not step.changes or step.target is None:
         return []
+    if step.action is Action.SIGNATURES:
+        return ["signatures"]
     before, after = _shown(step.target), _after(step)
     return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
 

@@ -8,6 +8,7 @@ The attacker may write to the remote and has copies of all earlier content, but 
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import shutil
@@ -45,7 +46,7 @@ from ansible_collections.strata.layering.tests.support.registry_fixtures import 
     simulated_registry,
     simulated_registry_process,
 )
-from ansible_collections.strata.layering.tests.support.signing_keys import key_pair, refusal
+from ansible_collections.strata.layering.tests.support.signing_keys import SIMPLE, key_pair, refusal, simple_payload
 from ansible_collections.strata.layering.tests.support.small_layers import (
     add_app_layer,
     add_connector,
@@ -247,15 +248,72 @@ def test_second_push_signs_nothing(publisher):
     assert [item.digest for item in backend.referrers(APP, backend.digest_of(APP, "1.0"))] == before
 
 
-def test_signatures_travel_with_layers(publisher, subscriber, tmp_path):
-    """The second site has no private key: a third site verifies the publisher's signature."""
-    subscriber.pull(Selection(layers=(LayerChoice("app", "Editor"),)))
-    other = MemoryBackend()
-    relay = Site(tmp_path / "subscriber", other)
+def relayed(subscriber, tmp_path):
+    """Return a registry to which a site without a key has pushed what it pulled."""
+    subscriber.pull(editor())
+    relay = Site(tmp_path / "subscriber", MemoryBackend())
     relay.guard = SignatureGuard()
     relay.push(editor())
-    digest = other.digest_of(APP, "1.0")
-    assert TRUSTED.check(other, APP, digest, "app layer Editor 1.0") is not None
+    return relay
+
+
+def test_signatures_travel_with_layers(publisher, subscriber, tmp_path):
+    """The second site has no private key: a third site verifies the publisher's signature."""
+    other = relayed(subscriber, tmp_path).backend
+    assert TRUSTED.check(other, APP, other.digest_of(APP, "1.0"), "app layer Editor 1.0") is not None
+
+
+def test_signatures_of_cosign_2_travel_with_layers(publisher, subscriber, backend, tmp_path):
+    digest = backend.digest_of(APP, "1.0")
+    remove_signatures(backend, APP, digest)
+    store_simple_signature(backend, digest)
+    other = relayed(subscriber, tmp_path).backend
+    assert TRUSTED.check(other, APP, digest, "app layer Editor 1.0").signature == other.digest_of(
+        APP, f"sha256-{digest[7:]}.sig"
+    )
+    assert subscriber.pull(editor()) == []
+
+
+def store_simple_signature(backend, digest):
+    payload = simple_payload(digest)
+    signature = base64.b64encode(KEY.sign(payload)).decode()
+    blob = {"mediaType": SIMPLE, "digest": digest_of(payload), "size": len(payload)}
+    blob["annotations"] = {"dev.cosignproject.cosign/signature": signature}
+    backend.upload(APP, blob["digest"], len(payload), payload)
+    backend.store(APP, f"sha256-{digest[7:]}.sig", layers=[blob])
+
+
+def test_new_signatures_travel_alone(publisher, subscriber, backend, tmp_path):
+    """After a change of keys, sites that have the layer get its new signature."""
+    relay = relayed(subscriber, tmp_path)
+    found, _document = manifest_at(backend, APP, "1.0")
+    assert SignatureGuard(key=STRANGER).sign(backend, APP, Descriptor(MANIFEST, found.digest, len(found.data)))
+    before = subscriber.state()
+    assert subscriber.pull(editor()) == ["app layer Editor 1.0"]
+    after = subscriber.state()
+    assert after[:2] == before[:2]
+    assert len(after[2]) == len(before[2]) + 1
+    assert subscriber.pull(editor()) == []
+    assert relay.push(editor()) == ["app layer Editor 1.0"]
+    assert relay.push(editor()) == []
+    assert TrustPolicy((STRANGER.public,), True).check(relay.backend, APP, found.digest) is not None
+
+
+def test_bad_signatures_do_not_keep_a_layer_from_travelling(publisher, subscriber, backend):
+    digest = backend.digest_of(APP, "1.0")
+    _found, document = manifest_at(backend, APP, backend.referrers(APP, digest, BUNDLE)[0].digest)
+    for layers in ([], [{"mediaType": BUNDLE, "digest": digest_of(b"{}"), "size": 2}], "x"):
+        data = json.dumps(document | {"layers": layers}).encode()
+        backend.manifests[APP, digest_of(data)] = (data, MANIFEST)
+    forge(
+        backend,
+        APP,
+        document | {"layers": [document["layers"][0] | {"digest": digest_of(b"lost"), "size": 4}]},
+        b"lost",
+    )
+    del backend.blobs[APP, digest_of(b"lost")]
+    assert len(subscriber.pull()) == 4
+    assert subscriber.pull() == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
