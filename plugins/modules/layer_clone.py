@@ -62,6 +62,7 @@ extends_documentation_fragment:
   - strata.layering.attributes
 seealso:
   - module: strata.layering.layer_metadata
+  - module: strata.layering.layer_cleanup
   - module: strata.layering.app_layer
 """
 

@@ -367,6 +367,20 @@ def os_layer_arguments() -> dict[str, Any]:
     )
 
 
+def layer_cleanup_arguments() -> dict[str, Any]:
+    """Return the arguments of the module layer_cleanup."""
+    kinds = ["os", "app", "platform"]
+    return dict(
+        change_arguments(),
+        kinds={"type": "list", "elements": "str", "choices": kinds, "default": kinds},
+        names={"type": "list", "elements": "str", "default": ["*"]},
+        exclude={"type": "list", "elements": "str", "default": []},
+        keep_newest={"type": "int"},
+        unused_for_days={"type": "int"},
+        never_used={"type": "bool"},
+    )
+
+
 def layer_clone_arguments() -> dict[str, Any]:
     """Return the arguments of the module layer_clone."""
     return dict(

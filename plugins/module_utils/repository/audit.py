@@ -107,13 +107,14 @@ class Audit:
         """
         first = _parse_time(since) if since is not None else None
         found: collections.deque[dict] = collections.deque(maxlen=None if limit is None else max(limit, 0))
-        for record in self._records():
+        for record in self.records():
             if (kinds is None or record.get("kind") in kinds) and (name is None or name in _names(record)):
                 if first is None or _is_since(record, first):
                     found.append(record)
         return list(found)
 
-    def _records(self) -> Iterator[dict]:
+    def records(self) -> Iterator[dict]:
+        """Yield all records, oldest first."""
         with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as stream:
             while line := stream.readline(MAX_LINE):
                 with contextlib.suppress(ValueError, RecursionError):

@@ -55,6 +55,11 @@ def collect_unused(options: RepositoryModuleOptions, check_mode: bool) -> Outcom
     )
 
 
+def unused_references(repository: Repository) -> list[str]:
+    """Return the references that collecting removes: outdated images, and layer versions that no document names."""
+    return [*_outdated_images(repository), *_abandoned_layers(repository)]
+
+
 def _kept(result: Collected) -> str:
     """Return the sentence about unused data that is still kept."""
     if not result.kept_young:
