@@ -19,15 +19,95 @@ options:
   state:
     description:
       - V(present) creates the repository if it does not exist.
+      - V(synced) takes over what other composers changed in the upstream of the repository, and limits the cache of disks and archives.
       - V(verified) reads every blob and compares it with its digest. Damage is an error that lists the damaged blobs.
+        The upstream is asked for blobs that are only there.
       - V(collected) removes blobs that no layer and no image uses, and leftovers of killed processes, if they are older than 24 hours.
       - V(adopted) adds layer versions to the catalog that other tools (C(skopeo), C(oras), C(regctl), C(crane)) copied into the folder of the
         repository, under any reference name. Each is verified first and must fit what the repository has. RV(left) lists the layer versions
         that are not adopted, with the reason. O(verify_keys) and O(signatures) apply.
       - Other tools do not know the locks of the repository. Do not run them on its folder while a composer changes the repository.
     type: str
-    choices: [present, verified, collected, adopted]
+    choices: [present, synced, verified, collected, adopted]
     default: present
+  upstream:
+    description:
+      - The registry, folder or share that many composers use as their repository. It is stored in the repository, for all modules and users.
+      - New versions and changes of layers and image templates are sent there first. If another composer has changed the same thing, the module
+        fails, and nothing is stored. Connectors, images, tasks and packaging machines stay local.
+      - Disks and archives of layers are fetched when they are first used. All other data is transferred by O(state=synced).
+      - If the option is not set, the upstream stays as it is. An empty dictionary removes it.
+      - No secret is stored. User name, password and passphrase come from the environment of each task that needs the upstream. The variables are
+        E(REGISTRY_USERNAME), E(REGISTRY_PASSWORD), E(STRATA_FILE_SHARE_USERNAME), E(STRATA_FILE_SHARE_PASSWORD) and E(STRATA_SIGN_KEY_PASSPHRASE).
+      - Earlier versions of the collection refuse a repository with an upstream.
+    type: dict
+    suboptions:
+      registry:
+        description: The OCI registry, as C(HOST[:PORT]/PREFIX), such as V(registry.example.com/windows).
+        type: str
+      file_share:
+        description: A folder of the composer, or C(//server/share/path), which is used instead of a registry.
+        type: path
+      flat:
+        description: Whether all layers and templates are tags of a single repository in the registry. All composers need the same value.
+        type: bool
+        default: false
+      registry_auth_file:
+        description:
+          - A file with credentials in the format of podman and docker.
+          - If not set, the files of podman and docker of the user who runs the module are used.
+        type: path
+      validate_certs:
+        description: Whether to check the certificate of the registry.
+        type: bool
+        default: true
+      ca_path:
+        description: A file of trusted certificates in PEM format, in addition to the certificates of the system.
+        type: path
+      plain_http:
+        description: Whether to connect without TLS.
+        type: bool
+        default: false
+      proxy:
+        description: The URL of an HTTP proxy, without credentials.
+        type: str
+      verify_keys:
+        description:
+          - Public keys in PEM format. Each element is a file on the composer or the text of a key.
+          - Required unless O(upstream.signatures=optional).
+        type: list
+        elements: str
+      signatures:
+        description:
+          - With V(required), layer versions and templates without a valid signature by one of O(upstream.verify_keys) are refused.
+          - With V(optional), they are accepted.
+        type: str
+        choices: [required, optional]
+        default: required
+      sign_key:
+        description:
+          - A file with the private key that signs what this composer sends. Without it, E(STRATA_SIGN_KEY) in the environment is used.
+          - A composer without a key cannot change layers or templates if signatures are required.
+        type: path
+      cache_size_gb:
+        description:
+          - The size in GiB to which O(state=synced) and O(state=collected) limit the disks and archives in the repository.
+          - The least recently used data is removed first, and only data that the upstream has. Data that was used within the last hour stays.
+        type: float
+      cache_days:
+        description: The number of days after their last use after which O(state=synced) and O(state=collected) remove disks and archives.
+        type: float
+  full:
+    description:
+      - With O(state=synced), whether to compare everything with the upstream, even if no composer has changed it since the last time.
+      - Everything is compared at least once a day, because other tools may have changed the registry.
+    type: bool
+    default: false
+  offline:
+    description: With O(state=synced), whether an upstream that cannot be reached is a warning (V(warn)) or an error (V(fail)).
+    type: str
+    choices: [warn, fail]
+    default: warn
 extends_documentation_fragment:
   - strata.layering.repository
   - strata.layering.repository.changes
@@ -48,6 +128,29 @@ EXAMPLES = r"""
   strata.layering.repository:
     repository: /srv/layers
     state: verified
+
+- name: Share the layers of a registry with other composers
+  strata.layering.repository:
+    repository: /srv/layers
+    upstream:
+      registry: registry.example.com/windows
+      verify_keys: [/etc/strata/layers.pub]
+      sign_key: /etc/strata/layers.key
+      cache_size_gb: 200
+      cache_days: 60
+
+- name: Take over what other composers have changed
+  strata.layering.repository:
+    repository: /srv/layers
+    state: synced
+  environment:
+    REGISTRY_USERNAME: composer
+    REGISTRY_PASSWORD: "{{ vault_registry_password }}"
+
+- name: Use the repository without an upstream again
+  strata.layering.repository:
+    repository: /srv/layers
+    upstream: {}
 
 - name: Remove unused data
   strata.layering.repository:
@@ -178,10 +281,59 @@ blobs:
   description: The number of blobs that were read.
   returned: when O(state=verified)
   type: int
+upstream_blobs:
+  description: The number of blobs that are only in the upstream, which has confirmed that it has them.
+  returned: when O(state=verified)
+  type: int
+online:
+  description: Whether the upstream could be reached.
+  returned: when O(state=synced)
+  type: bool
+upstream:
+  description: The name of the upstream in messages.
+  returned: when O(state=synced)
+  type: str
+  sample: the registry registry.example.com
+changes:
+  description: The layer versions and image templates that were created, updated or deleted here, or in check mode would be.
+  returned: when O(state=synced)
+  type: list
+  elements: dict
+  contains:
+    action:
+      description: V(create), V(update) or V(delete).
+      type: str
+    kind:
+      description: V(os), V(app), V(platform) or V(template).
+      type: str
+    name:
+      description: The name of the layer or image template.
+      type: str
+    version:
+      description: The version of the layer, null for an image template.
+      type: str
+conflicts:
+  description: Sentences about what differs between the repository and the upstream and is kept as it is here. They are also warnings.
+  returned: when O(state=synced)
+  type: list
+  elements: str
+evicted:
+  description: The digests of disks and archives that were removed from the cache, or in check mode would be removed.
+  returned: when O(state=synced) or O(state=collected)
+  type: list
+  elements: str
+evicted_bytes:
+  description: The size of these disks and archives in bytes.
+  returned: when O(state=synced) or O(state=collected)
+  type: int
+cached_bytes:
+  description: The size in bytes of the disks and archives that stay in the cache, 0 if the cache has no limits.
+  returned: when O(state=synced) or O(state=collected)
+  type: int
 """
 
-from ..module_utils.common.arguments import change_arguments, verification_arguments
-from ..module_utils.common.module_runner import LayeringModule, run
+from ..module_utils.common.arguments import change_arguments, upstream_arguments, verification_arguments
+from ..module_utils.common.module_runner import LayeringModule, run_watched
 
 
 def main() -> None:
@@ -189,16 +341,25 @@ def main() -> None:
         argument_spec=dict(
             change_arguments(),
             **verification_arguments(),
-            state={"type": "str", "choices": ["present", "verified", "collected", "adopted"], "default": "present"},
+            state={
+                "type": "str",
+                "choices": ["present", "synced", "verified", "collected", "adopted"],
+                "default": "present",
+            },
+            upstream={"type": "dict", "options": upstream_arguments()},
+            full={"type": "bool", "default": False},
+            offline={"type": "str", "choices": ["warn", "fail"], "default": "warn"},
         ),
         supports_check_mode=True,
     )
     from ..module_utils.operations.repository import ensure_repository
     from ..module_utils.operations.repository_states.repository_module_options import RepositoryModuleOptions
 
-    run(
+    run_watched(
         module,
-        lambda: ensure_repository(RepositoryModuleOptions.from_params(module.params), check_mode=module.check_mode),
+        lambda progress: ensure_repository(
+            RepositoryModuleOptions.from_params(module.params), check_mode=module.check_mode, progress=progress
+        ),
     )
 
 

@@ -175,6 +175,28 @@ def signing_arguments() -> dict[str, Any]:
     }
 
 
+def upstream_arguments() -> dict[str, Any]:
+    """Return the arguments of the registry of record, which the repository stores.
+
+    No environment variable is used: the stored address must not depend on the user who runs a module.
+    """
+    return {
+        "registry": {"type": "str"},
+        "file_share": {"type": "path"},
+        "flat": {"type": "bool", "default": False},
+        "registry_auth_file": {"type": "path"},
+        "validate_certs": {"type": "bool", "default": True},
+        "ca_path": {"type": "path"},
+        "plain_http": {"type": "bool", "default": False},
+        "proxy": {"type": "str"},
+        "verify_keys": {"type": "list", "elements": "str", "no_log": False},
+        "signatures": {"type": "str", "choices": ["required", "optional"], "default": "required"},
+        "sign_key": {"type": "path", "no_log": False},
+        "cache_size_gb": {"type": "float"},
+        "cache_days": {"type": "float"},
+    }
+
+
 def transfer_arguments() -> dict[str, Any]:
     """Return the argument of modules that transfer disks to or from ESXi hosts."""
     return {"stall_timeout": {"type": "int", "default": 900}}

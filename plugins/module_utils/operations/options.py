@@ -32,10 +32,16 @@ class RepositoryOptions:
     def open(self, *, check_mode: bool = True) -> Repository:
         """Open the repository, for writing unless in check mode; a rename that was interrupted is completed then.
 
+        A registry of record is attached; it is not connected to before it is needed.
+
         Raises:
             NotFound, InvalidInput, Corrupt, Unsupported, Unavailable: as ``Repository.open``.
         """
         repository = Repository.open(self.path, writable=not check_mode)
+        if repository.upstream_settings is not None:
+            from .distribution.record_upstream import attach_upstream
+
+            attach_upstream(repository, repository.upstream_settings)
         if not check_mode:
             from ..catalog.renaming.interrupted import complete_renames
 

@@ -80,7 +80,7 @@ def missing_upstream(repository: Repository, progress: Progress = silent) -> Ups
         if not repository.upstream_blobs.has_upstream(digest):
             message = f"The blob {digest} is missing here and in {repository.upstream_blobs.label}."
             damages.append(Damage("missing", digest, message))
-        progress("ask the upstream", number, len(absent))
+        progress("ask the upstream", 100 * number // len(absent), 100)
     return UpstreamCheck(len(absent), damages)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from ...catalog import layer_store
 from ...catalog.kinds import LAYER_KINDS
 from ...catalog.layer_document import LayerDocument
-from ...common.errors import NotFound
+from ...common.errors import InvalidInput, NotFound
 from ...common.progress import Progress, silent
 from ...layers.layer_version import KINDS
 from ...repository.oci_layout import MAX_JSON
@@ -36,7 +36,8 @@ from .template_change import TemplateChange
 class RecordConnection:
     """The registry of record of ``repository``. ``connect`` and ``load_guard`` are called when they are first needed.
 
-    ``label`` names the registry in messages, ``location`` is its address as the repository stores it.
+    ``label`` names the registry in messages, ``location`` is its address as the repository stores it. ``must_sign``: all
+    composers require signatures, and this composer has no key to sign with.
     """
 
     def __init__(
@@ -47,6 +48,8 @@ class RecordConnection:
         naming: Naming,
         connect: Callable[[], Backend],
         load_guard: Callable[[], Guard | None],
+        *,
+        must_sign: bool = False,
     ) -> None:
         self.label = label
         self.progress: Progress = silent
@@ -55,6 +58,7 @@ class RecordConnection:
         self._naming = naming
         self._connect = connect
         self._load_guard = load_guard
+        self._must_sign = must_sign
         self._backend: tuple[int, Backend] | None = None
         self._guard: list[Guard | None] = []
 
@@ -119,10 +123,19 @@ class RecordConnection:
 
     def before_build(self, kind: str, name: str, version: str) -> None:
         """Check that the registry can take a new layer version; see ``Upstream``."""
+        self._require_key()
         remote, item = self.remote(), ItemName(kind, name, version)
         location = remote.naming.location(item, entry_of(remote, kind, name).path)
         if remote.backend.digest_of(location.repository, location.tag) is not None:
             raise made_by_others(str(item), self.label)
+
+    def _require_key(self) -> None:
+        if self._must_sign:
+            raise InvalidInput(
+                f"The repository {self._repository.path} requires signatures, and has no key to sign what it sends to {self.label}.",
+                code="distribution.upstream_key",
+                hint="Set sign_key in the option upstream of strata.layering.repository, or STRATA_SIGN_KEY in the environment.",
+            )
 
     def upload(self, manifest: str, progress: Progress = silent) -> None:
         """Send the blobs and the manifest of a layer version; see ``Upstream``."""
@@ -152,6 +165,8 @@ class RecordConnection:
         """Change a layer or template in the registry; see ``Upstream``."""
         if not _travels(kind, name, before, after):
             return
+        if after is not None:
+            self._require_key()
         remote, state = self.remote(), self.load_state()
         future = self._repository.overlaid({(kind, name): dict(after) if after is not None else None})
         writer = RemoteWriter(remote, Local(future))

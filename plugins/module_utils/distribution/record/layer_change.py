@@ -19,9 +19,10 @@ from ...repository.blobs import Descriptor
 from ..catalog_entry import CatalogEntry
 from ..details import Details, of_document
 from ..items import LayerFields, LayerItem, fields_of
-from ..names import ItemName
+from ..names import ItemName, Location
 from ..remote_writer import RemoteWriter
 from .differences import behind, changed_by_others
+from .entries import entry_of
 
 
 @dataclass
@@ -151,7 +152,7 @@ class LayerChange:
         ]
         for item in removed:
             location = self.writer.remote.naming.location(item.item, self.catalog_entry.path)
-            if self._is_renamed(item):
+            if self._is_renamed(item, location):
                 self.writer.remote.backend.delete_tag(location.repository, location.tag)
             elif self.is_current:
                 self.writer.delete(location, item.digest)
@@ -166,10 +167,13 @@ class LayerChange:
         """Return the versions that were stored."""
         return [item for item, digest in self.sent.items() if digest is not None]
 
-    def _is_renamed(self, item: LayerItem) -> bool:
-        """Return whether the manifest has a different name after the change: only the tag may be deleted then."""
-        after = self.after.versions.values() if self.after else ()
-        return any(entry.digest == item.digest for entry in after)
+    def _is_renamed(self, item: LayerItem, location: Location) -> bool:
+        """Return whether the manifest has a different name in this repository of the registry: only the tag is deleted then."""
+        other = self.writer.local.find_digest(item.item.kind, item.digest)
+        if other is None or other == item.item:
+            return False
+        entry = entry_of(self.writer.remote, other.kind, other.name)
+        return self.writer.remote.naming.repository(other.kind, other.name, entry.path) == location.repository
 
     # --- details ------------------------------------------------------------------------------
 

@@ -97,7 +97,7 @@ class _Reader:
                     layer = self._layer(listed)
                     if layer is not None:
                         layers[listed.item] = layer
-            self.progress("compare with the upstream", number, len(names))
+            self.progress("compare with the upstream", 100 * number // len(names), 100)
         return Survey(self.generation, layers, templates)
 
     def _layer(self, listed: Listed) -> LayerItem | None:

@@ -166,7 +166,7 @@ class _Application:
         remote = self.sync.connection.remote()
         for number, step in enumerate(plan.layers, 1):
             self._take_layer(remote, step)
-            self.sync.progress("synchronize", number, len(plan.layers))
+            self.sync.progress("synchronize", 100 * number // len(plan.layers), 100)
         for template in plan.templates:
             self._take_template(remote, template)
         for item in plan.removed:

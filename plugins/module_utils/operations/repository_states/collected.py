@@ -17,6 +17,7 @@ from ...distribution.adoption.copies import find_copies
 from ...layers.layer_version import KINDS
 from ...repository.garbage_collection import GRACE, Collected, collect
 from ...repository.repository import Repository
+from .cache import cache_result, limit_cache
 from .repository_module_options import RepositoryModuleOptions
 
 
@@ -32,17 +33,21 @@ def collect_unused(options: RepositoryModuleOptions, check_mode: bool) -> Outcom
     result = collect(
         repository, references=[*outdated, *abandoned], dry_run=check_mode, check=document_collections.check_document
     )
-    changed = bool(outdated or abandoned or result.blobs or result.temporaries)
+    evicted, warnings = limit_cache(repository, check_mode=check_mode)
+    changed = bool(outdated or abandoned or result.blobs or result.temporaries or evicted.blobs)
     if changed and not check_mode:
         repository.audit.append(
             "collect",
             "repository",
             repository.path,
             comment=options.repository.comment,
-            details={"freed": result.freed, "blobs": len(result.blobs)},
+            details={"freed": result.freed, "blobs": len(result.blobs)}
+            | ({"evicted": len(evicted.blobs), "evicted_bytes": evicted.freed} if evicted.blobs else {}),
         )
     before = {"unneeded_blobs": result.blobs, "outdated_images": outdated, "abandoned_layers": abandoned}
     kept = {"kept_young": result.kept_young, "kept_young_bytes": result.kept_young_bytes}
+    if evicted.blobs:
+        before["evicted"] = evicted.blobs
     return Outcome(
         changed,
         before,
@@ -51,7 +56,9 @@ def collect_unused(options: RepositoryModuleOptions, check_mode: bool) -> Outcom
             "freed": result.freed,
             **kept,
             "message": " ".join(filter(None, (_kept(result), _copies(repository, abandoned)))),
-        },
+        }
+        | cache_result(evicted),
+        warnings,
     )
 
 

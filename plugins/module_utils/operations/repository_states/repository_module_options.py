@@ -11,21 +11,36 @@ from typing import Any
 
 from ..distribution.trust_options import VerificationOptions
 from ..options import RepositoryOptions
+from .upstream_options import UpstreamOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class RepositoryModuleOptions:
-    """Options of the module repository; ``verification`` belongs to the state adopted."""
+    """Options of the module repository.
+
+    ``verification`` belongs to the state adopted, ``full`` and ``offline`` (warn or fail) to the state synced. ``upstream`` is
+    None to keep the registry of record.
+    """
 
     repository: RepositoryOptions
     state: str
     verification: VerificationOptions = field(default_factory=VerificationOptions)
+    upstream: UpstreamOptions | None = None
+    full: bool = False
+    offline: str = "warn"
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> RepositoryModuleOptions:
-        """Read the parameters of the module."""
+        """Read the parameters of the module.
+
+        Raises:
+            InvalidInput: as ``UpstreamOptions.from_params``.
+        """
         return cls(
             repository=RepositoryOptions.from_params(params),
             state=params["state"],
             verification=VerificationOptions.from_params(params),
+            upstream=UpstreamOptions.from_params(params["upstream"]),
+            full=params["full"],
+            offline=params["offline"],
         )

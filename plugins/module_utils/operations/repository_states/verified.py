@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 from ...catalog import document_collections
-from ...common.errors import Corrupt
+from ...common.errors import Corrupt, Unavailable
 from ...common.outcome import Outcome
-from ...repository.verification import verify
+from ...repository.verification import UpstreamCheck, missing_upstream, verify
 from .repository_module_options import RepositoryModuleOptions
 
 
 def verify_all(options: RepositoryModuleOptions, check_mode: bool) -> Outcome:
     """Read every blob and document. Nothing is changed, in check mode or not.
+
+    The registry of record is asked for the blobs that are only there; if it cannot be reached, that is a warning.
 
     Raises:
         NotFound, InvalidInput, Unsupported, Unavailable: as ``Repository.open``.
@@ -21,6 +23,12 @@ def verify_all(options: RepositoryModuleOptions, check_mode: bool) -> Outcome:
     """
     repository = options.repository.open()
     damages = verify(repository, check=document_collections.check_document)
+    upstream, warnings = UpstreamCheck(0, []), []
+    try:
+        upstream = missing_upstream(repository)
+    except Unavailable as error:
+        warnings = [f"Blobs that are only in the upstream of the repository were not verified: {error.message}"]
+    damages += upstream.damages
     if damages:
         more = f" ({len(damages) - 1} more)" if len(damages) > 1 else ""
         raise Corrupt(
@@ -29,4 +37,5 @@ def verify_all(options: RepositoryModuleOptions, check_mode: bool) -> Outcome:
             hint="Restore the damaged content, which details lists, from a backup, or build the layers again.",
             damaged=[damage.to_dict() for damage in damages],
         )
-    return Outcome(False, result={"damaged": [], "blobs": len(repository.layout.blobs.digests())})
+    result = {"damaged": [], "blobs": len(repository.layout.blobs.digests()), "upstream_blobs": upstream.blobs}
+    return Outcome(False, result=result, warnings=warnings)
