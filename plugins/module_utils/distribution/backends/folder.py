@@ -20,11 +20,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, TypeVar
 
-from ...common.composer_paths import current_user
+from ...common.composer_paths import TEMPORARY_PREFIX, current_user
 from ...common.errors import Corrupt, InvalidInput, NoSpace, NotFound, StrataError, Unavailable
 from ...common.progress import Progress, silent
 from ...oci_registry.model import Uploaded, is_digest
@@ -140,7 +141,7 @@ class Folder(LayoutReader):
         self._prepare()
         if size >= _LARGE:
             self._check_space(digest, size)
-        with self._writing(), open_source(source) as stream, self._share.create(blob_file(digest)) as target:
+        with self._writing(), open_source(source) as stream, self._create(blob_file(digest)) as target:
             copy_verified(stream, target, digest, size, progress)
         return Uploaded.SENT
 
@@ -299,9 +300,13 @@ class Folder(LayoutReader):
                 _while_busy(lambda: self._replace_index(after))
 
     def _replace_index(self, data: bytes) -> None:
-        with self._share.create(INDEX_FILE) as stream:
+        with self._create(INDEX_FILE) as stream:
             stream.write(data)
             self._lock.check()
+
+    def _create(self, path: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        # A share looks for leftovers of the same file, and lists all blobs for that; here, folder_sweep removes them.
+        return self._share.create(path, temporary=TEMPORARY_PREFIX + secrets.token_hex(8))
 
     def _remove(self, change: Callable[[LayoutIndex], bool]) -> bool:
         if not self._exists:
@@ -316,7 +321,8 @@ class Folder(LayoutReader):
     def _write_small(self, digest: str, data: bytes) -> None:
         if self._size(digest) != len(data):
             with self._writing():
-                self._share.write(blob_file(digest), data)
+                with self._create(blob_file(digest)) as stream:
+                    stream.write(data)
 
     def _check_space(self, digest: str, size: int) -> None:
         free = self._share.space()[0]

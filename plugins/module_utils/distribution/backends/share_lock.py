@@ -76,7 +76,7 @@ class ShareLock:
 
     def check(self) -> None:
         """Raise Conflict (``distribution.folder_lock_lost``) if the lock was held for so long that others may have taken it."""
-        if time.monotonic() - self._since > HELD or self._holder() != self._token:
+        if not self._is_valid():
             raise Conflict(
                 f"The change of {self._share.name} took more than {HELD:.0f} s, and was given up.",
                 code="distribution.folder_lock_lost",
@@ -98,10 +98,13 @@ class ShareLock:
                 time.sleep(_PAUSE * random.uniform(0.1, 1))
 
     def _release(self) -> None:
-        # After HELD seconds, the file may be the lock of another process.
         with contextlib.suppress(StrataError, OSError):
-            if self._holder() == self._token:
+            if self._is_valid() or self._holder() == self._token:
                 self._share.remove(self._path)
+
+    def _is_valid(self) -> bool:
+        """Return whether no process can have taken the lock: it is far from stale."""
+        return time.monotonic() - self._since <= HELD
 
     def _holder(self) -> bytes:
         try:
