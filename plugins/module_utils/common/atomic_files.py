@@ -60,13 +60,18 @@ def atomic_file(path: str, mode: int | None = 0o644, *, temporary: str | None = 
         with contextlib.suppress(OSError):
             os.unlink(name)
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpace(
-                f"The file system of {folder} has no space left for {os.path.basename(path)}.",
-                code="common.files_no_space",
-                hint="Free space on this file system and run again.",
-                path=path,
-            ) from error
+            raise no_space(path) from error
         raise
+
+
+def no_space(path: str) -> NoSpace:
+    """Return the error for a disk or quota that is too full for the file ``path``."""
+    return NoSpace(
+        f"The file system of {os.path.dirname(os.path.abspath(path))} has no space left for {os.path.basename(path)}.",
+        code="common.files_no_space",
+        hint="Free space on this file system and run again.",
+        path=path,
+    )
 
 
 def atomic_write(path: str, data: bytes, mode: int = 0o644) -> None:

@@ -7,14 +7,43 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import stat
-from typing import BinaryIO
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO
 
-from ..common.atomic_files import atomic_file
+from ..common.atomic_files import atomic_file, no_space, sync_folder
 from ..common.composer_paths import current_user, path_hint
-from ..common.errors import Conflict, InvalidInput, NotFound, Unavailable
+from ..common.errors import Conflict, Corrupt, InvalidInput, NoSpace, NotFound, Unavailable
+from . import share
 from .share import Share, Status
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+#: Bytes that are written before they are synced, as a server is asked to.
+_UNSYNCED = 64 << 20
+
+
+class _SyncedFile(io.FileIO):
+    """A file that is created if it does not exist, and synced while it is written."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666), "r+b")
+        self._unsynced = 0
+
+    def write(self, data: ReadableBuffer) -> int:
+        """Write all of ``data``."""
+        view = memoryview(data).cast("B")
+        done = 0
+        while done < len(view):
+            done += super().write(view[done:])
+        self._unsynced += done
+        if self._unsynced >= _UNSYNCED:
+            os.fsync(self.fileno())
+            self._unsynced = 0
+        return done
 
 
 class LocalShare(Share):
@@ -86,6 +115,26 @@ class LocalShare(Share):
 
     def create(self, path: str, *, temporary: str | None = None) -> contextlib.AbstractContextManager[BinaryIO]:
         return atomic_file(self._inside(path), None, temporary=temporary)
+
+    @contextlib.contextmanager
+    def resume(self, path: str, temporary: str) -> Iterator[BinaryIO]:
+        full = self._inside(path)
+        name = os.path.join(os.path.dirname(full), temporary)
+        try:
+            with _SyncedFile(name) as stream:
+                stream.seek(max(0, os.fstat(stream.fileno()).st_size - share.REWIND))
+                yield stream
+                os.fsync(stream.fileno())
+            os.replace(name, full)
+            sync_folder(os.path.dirname(full))
+        except BaseException as error:
+            full_disk = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            with contextlib.suppress(OSError):
+                if full_disk or isinstance(error, (Corrupt, NoSpace)) or os.stat(name).st_size <= share.REWIND:
+                    os.unlink(name)
+            if full_disk:
+                raise no_space(full) from error
+            raise
 
     def create_new(self, path: str, data: bytes) -> bool:
         try:

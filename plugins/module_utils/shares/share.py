@@ -17,6 +17,10 @@ from typing import BinaryIO, Self
 
 from ..common.errors import NotFound
 
+#: Bytes at the end of a temporary file that are written again: up to 64 MiB may be written before they are flushed, and
+#: requests for 8 MiB are in flight.
+REWIND = 72 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -94,6 +98,20 @@ class Share(abc.ABC):
 
         Raises:
             NoSpace: ``common.files_no_space`` or ``shares.files_no_space`` if the share is full.
+        """
+
+    @abc.abstractmethod
+    def resume(self, path: str, temporary: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        """Continue to write the file ``temporary``, which gets the name ``path`` at the end of the block.
+
+        The stream starts behind the bytes that an earlier, killed or failed call certainly wrote: all but the last
+        ``REWIND`` bytes, which a lost connection or a power failure may have damaged. The block must write the rest of
+        the same content. Several processes may do so at the same time, because they write the same bytes.
+
+        The temporary file remains if the block raises, except for NoSpace and Corrupt, or if it is too small to be of use.
+
+        Raises:
+            NoSpace: as ``create``.
         """
 
     @abc.abstractmethod

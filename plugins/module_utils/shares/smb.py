@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from ..common.atomic_files import ABANDONED, TEMPORARY_PREFIX
-from ..common.errors import Conflict, NotFound
+from ..common.errors import Conflict, Corrupt, NoSpace, NotFound
 from ..common.optional_imports import smb_open
+from . import share
 from .location import check_path, parse_smb
 from .share import Share, Status, join, parent_of
 from .share_connection import Handle, ShareConnection
@@ -119,6 +120,22 @@ class SmbShare(Share):
             writer.finish()
         except BaseException:
             writer.discard()
+            raise
+
+    @contextlib.contextmanager
+    def resume(self, path: str, temporary: str) -> Iterator[BinaryIO]:
+        full = self._full(path)
+        name = join(parent_of(full), check_path(temporary))
+        writer = SmbWriter(self._client, name, full, self.where(path), resume=True)
+        writer.seek(max(0, writer.size - share.REWIND))
+        try:
+            yield writer
+            writer.finish()
+        except BaseException as error:
+            if isinstance(error, (Corrupt, NoSpace)) or writer.size <= share.REWIND:
+                writer.discard()
+            else:
+                writer.abandon()
             raise
 
     def create_new(self, path: str, data: bytes) -> bool:

@@ -165,6 +165,8 @@ class SmbReader(SeekableReader):
 class SmbWriter(SeekableStream):
     """A seekable stream that writes the file ``temporary``; ``finish`` renames it to ``path``, ``discard`` removes it.
 
+    With ``resume``, an existing temporary file is continued, and ``size`` is its size; otherwise it is truncated.
+
     Data that the server has not flushed is kept in memory and written again after a lost connection.
 
     Raises:
@@ -173,10 +175,11 @@ class SmbWriter(SeekableStream):
             ``shares.gone`` if the connection is lost and cannot be restored.
     """
 
-    def __init__(self, client: SmbClient, temporary: str, path: str, location: str) -> None:
+    def __init__(self, client: SmbClient, temporary: str, path: str, location: str, *, resume: bool = False) -> None:
         super().__init__()
         self.name = location
         self._client, self._temporary, self._path = client, temporary, path
+        self._resume = resume
         self._handle: Handle | None = None
         self._identity: int | None = None
         self._emitted_size = self._flushed_size = 0
@@ -186,7 +189,7 @@ class SmbWriter(SeekableStream):
         self._unflushed_bytes = self._sent = 0
         #: Requests, each with the range of bytes that it writes: the first byte, and the byte after the last.
         self._in_flight: deque[tuple[Any, int, int]] = deque()
-        client.attempt(self._open, location)
+        self.size = client.attempt(self._open, location).size
 
     def writable(self) -> bool:
         """Return True."""
@@ -214,6 +217,13 @@ class SmbWriter(SeekableStream):
         self._emit()
         self._client.attempt(self._flush, self.name)
         self._client.attempt(self._rename, self.name)
+        self._close()
+
+    def abandon(self) -> None:
+        """Flush what the server accepts and close the file, which stays under its temporary name."""
+        with contextlib.suppress(Exception):
+            if self._handle is not None and self._handle.connection.usable:
+                self._client.attempt(self._flush, self.name)
         self._close()
 
     def discard(self) -> None:
@@ -260,7 +270,7 @@ class SmbWriter(SeekableStream):
             handle = connection.open(
                 self._temporary,
                 _WRITE_ACCESS,
-                disposition.FILE_OPEN if reopened else disposition.FILE_OVERWRITE_IF,
+                disposition.FILE_OPEN if reopened else self._first_disposition(),
                 options,
             )
         except Refused as error:
@@ -274,6 +284,10 @@ class SmbWriter(SeekableStream):
         self._identity = identity
         self._handle = handle
         return handle
+
+    def _first_disposition(self) -> int:
+        disposition = smb_open.CreateDisposition
+        return disposition.FILE_OPEN_IF if self._resume else disposition.FILE_OVERWRITE_IF
 
     def _send(self, connection: ShareConnection) -> Handle:
         handle = self._open(connection)

@@ -141,9 +141,25 @@ class Folder(LayoutReader):
         self._prepare()
         if size >= _LARGE:
             self._check_space(digest, size)
-        with self._writing(), open_source(source) as stream, self._create(blob_file(digest)) as target:
-            copy_verified(stream, target, digest, size, progress)
+            self._upload_large(digest, size, source, progress)
+        else:
+            with self._writing(), open_source(source) as stream, self._create(blob_file(digest)) as target:
+                copy_verified(stream, target, digest, size, progress)
         return Uploaded.SENT
+
+    def _upload_large(self, digest: str, size: int, source: str | bytes, progress: Progress) -> None:
+        """Store a blob, and continue what a killed run of any composer has left of it."""
+        path, temporary = blob_file(digest), f"{TEMPORARY_PREFIX}part-{digest[7:]}"
+        status = self._share.stat(f"{BLOBS}/{temporary}")
+        if status is not None and status.size > size:
+            self._share.remove(f"{BLOBS}/{temporary}")
+        try:
+            with self._writing(), open_source(source) as stream, self._share.resume(path, temporary) as target:
+                copy_verified(stream, target, digest, size, progress, done=target.tell())
+        except FileNotFoundError:
+            # Another composer wrote the same file, and has renamed it.
+            if self._size(digest) != size:
+                raise
 
     # --- the share --------------------------------------------------------------------------
 

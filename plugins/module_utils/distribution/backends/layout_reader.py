@@ -304,9 +304,18 @@ def open_source(source: str | bytes) -> Iterator[BinaryIO]:
         yield stream
 
 
-def copy_verified(source: BinaryIO, target: BinaryIO, digest: str, size: int, progress: Progress) -> None:
-    """Copy a blob; Corrupt (``distribution.layout_blob``) if the source has another size or digest."""
-    hashed, done = hashlib.sha256(), 0
+def copy_verified(
+    source: BinaryIO, target: BinaryIO, digest: str, size: int, progress: Progress, *, done: int = 0
+) -> None:
+    """Copy a blob, of which the target has the first ``done`` bytes.
+
+    Raises:
+        Corrupt: ``distribution.layout_blob`` if the source has another size or digest.
+    """
+    hashed, left = hashlib.sha256(), done
+    while left and (data := source.read(min(CHUNK, left))):
+        hashed.update(data)
+        left -= len(data)
     while data := source.read(CHUNK):
         done += len(data)
         if done > size:

@@ -21,10 +21,12 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
     StrataError,
     Unavailable,
 )
+from ansible_collections.strata.layering.plugins.module_utils.distribution.backends import folder as folder_module
 from ansible_collections.strata.layering.plugins.module_utils.distribution.backends import share_lock
 from ansible_collections.strata.layering.plugins.module_utils.distribution.backends.folder import Folder
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry.model import Uploaded
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.plugins.module_utils.shares import share as share_module
 from ansible_collections.strata.layering.plugins.module_utils.shares.local import LocalShare
 from ansible_collections.strata.layering.plugins.module_utils.shares.smb import SmbShare
 from ansible_collections.strata.layering.tests.support.oci_artifacts import MANIFEST, Artifact, digest
@@ -147,6 +149,88 @@ def test_download_of_a_damaged_blob_leaves_nothing(local, tmp_path, damage):
         with pytest.raises(Corrupt):
             folder.read_blob(EDITOR, digest(data), 1000)
     assert not target.exists()
+
+
+class _Killed(BaseException):
+    """The run ends in the middle of an upload."""
+
+
+@pytest.fixture
+def _small_blobs_are_resumed(monkeypatch):
+    monkeypatch.setattr(folder_module, "_LARGE", 1 << 20)
+    monkeypatch.setattr(share_module, "REWIND", 1 << 20)
+
+
+def _upload_until(folder, data: bytes, end: int, started: list[int] | None = None) -> None:
+    def progress(_step: str, done: int, _total: int | None) -> None:
+        if started is not None:
+            started.append(done)
+        if done > end:
+            raise _Killed
+
+    folder.upload(EDITOR, digest(data), len(data), data, progress=progress)
+
+
+def _partial(target_folder, data: bytes):
+    return target_folder.path / "blobs/sha256" / f".strata-tmp-part-{digest(data)[7:]}"
+
+
+@pytest.mark.usefixtures("_small_blobs_are_resumed")
+def test_upload_continues_what_a_killed_run_left(target_folder):
+    data = os.urandom(8 << 20)
+    with target_folder.open(create=True) as folder, pytest.raises(_Killed):
+        _upload_until(folder, data, 5 << 20)
+    partial = _partial(target_folder, data)
+    size = partial.stat().st_size
+    assert size >= 5 << 20
+    # A server that lost its power may have lost the newest bytes.
+    with partial.open("r+b") as stream:
+        stream.seek(size - 700_000)
+        stream.write(bytes(700_000))
+    started: list[int] = []
+    with target_folder.open(create=True) as folder:
+        assert folder.blob_size(EDITOR, digest(data)) is None
+        _upload_until(folder, data, len(data), started)
+        assert folder.read_blob(EDITOR, digest(data), len(data)) == data
+    assert started[0] > 4 << 20
+    assert not partial.exists()
+
+
+@pytest.mark.usefixtures("_small_blobs_are_resumed")
+def test_upload_of_wrong_or_few_data_leaves_nothing(target_folder):
+    data = os.urandom(4 << 20)
+    with target_folder.open(create=True) as folder:
+        with pytest.raises(Corrupt):
+            folder.upload(EDITOR, digest(data), len(data), data[:-1] + b"x")
+        with pytest.raises(_Killed):
+            _upload_until(folder, data, 100_000)
+        assert os.listdir(target_folder.path / "blobs/sha256") == []
+        _partial(target_folder, data).write_bytes(bytes(5 << 20))
+        folder.upload(EDITOR, digest(data), len(data), data)
+        assert folder.read_blob(EDITOR, digest(data), len(data)) == data
+
+
+@pytest.mark.usefixtures("_small_blobs_are_resumed")
+def test_uploads_of_one_blob_at_the_same_time_do_not_disturb_each_other(target_folder):
+    data = os.urandom(8 << 20)
+    errors: list[BaseException] = []
+
+    def upload() -> None:
+        try:
+            with target_folder.open(create=True) as folder:
+                folder.upload(EDITOR, digest(data), len(data), data)
+        except BaseException as error:  # pylint: disable=broad-exception-caught
+            errors.append(error)
+
+    threads = [threading.Thread(target=upload) for _number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    with target_folder.open() as folder:
+        assert folder.read_blob(EDITOR, digest(data), len(data)) == data
+    assert os.listdir(target_folder.path / "blobs/sha256") == [digest(data)[7:]]
 
 
 def test_upload_of_wrong_data_stores_nothing(target_folder):
