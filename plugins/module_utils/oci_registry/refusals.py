@@ -122,7 +122,7 @@ def _state_error(request: Request, refusal: Refusal, label: str, facts: dict[str
             hint="Check the path in registry. Some registries need a project or repository that an administrator creates.",
             **facts,
         )
-    if refusal.status == 409 or "TAG_IMMUTABLE" in " ".join(refusal.codes).upper():
+    if refusal.status in (409, 412) or "TAG_IMMUTABLE" in " ".join(refusal.codes).upper():
         return Conflict(
             f"{label} refuses to change {request.subject}: {refusal.reason}.",
             code="oci_registry.immutable",
