@@ -36,6 +36,8 @@ _PUBLIC = "PUBLIC KEY"
 _PRIVATE = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "EC PRIVATE KEY")
 #: The labels of private keys that cosign generates: scrypt and XSalsa20, which no requirement of this collection has.
 _COSIGN = ("ENCRYPTED SIGSTORE PRIVATE KEY", "ENCRYPTED COSIGN PRIVATE KEY")
+#: Options with the text of a key, by the option with its file.
+_TEXT_OPTIONS = {"sign_key": "sign_key_content"}
 _PLAIN_KEY = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out KEY.pem"
 _NEW_KEY = _PLAIN_KEY.replace(" -out", " -aes-256-cbc -out")
 
@@ -230,13 +232,14 @@ def _decrypt(pem: str, passphrase: str | None, source: str) -> object:
 
 def _read(path_or_text: str, option: str) -> tuple[str, str]:
     """Return the text of a key and the name of its source."""
+    text = f"the text of {_TEXT_OPTIONS.get(option, option)}"
     if is_key_text(path_or_text):
         if len(path_or_text) > MAX_FILE:
-            raise _too_large(f"the text of {option}")
-        return path_or_text, f"the text of {option}"
+            raise _too_large(text)
+        return path_or_text, text
     if _BODY.fullmatch(path_or_text) or "\n" in path_or_text.strip():
         # Perhaps a private key without its frame: it must not appear in a message.
-        raise _no_key(f"the text of {option}", "a key", "The text of a key begins with -----BEGIN and ends with -----.")
+        raise _no_key(text, "a key", "The text of a key begins with -----BEGIN and ends with -----.")
     path = os.path.abspath(os.path.expanduser(path_or_text.strip())) if path_or_text.strip() else ""
     try:
         data = _read_file(path, option)

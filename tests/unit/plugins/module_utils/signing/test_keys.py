@@ -12,7 +12,9 @@ import pickle
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from ansible_collections.strata.layering.plugins.module_utils.common import optional_imports
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
+from ansible_collections.strata.layering.plugins.module_utils.signing import keys
 from ansible_collections.strata.layering.plugins.module_utils.signing.keys import (
     SigningKey,
     VerifyKey,
@@ -152,6 +154,13 @@ def test_key_without_its_frame_is_not_shown(separator):
     body = PAIR.private.splitlines()[1:-1]
     error = refusal("signing.key_format", SigningKey.load, separator.join(body))
     assert body[0] not in str(error)
+
+
+@pytest.mark.parametrize(("load", "text"), [(SigningKey.load, PAIR.private), (VerifyKey.load, PAIR.public)])
+def test_missing_library_is_reported(monkeypatch, load, text):
+    for name in ("crypto_ec", "crypto_errors", "crypto_hashes", "crypto_serialization"):
+        monkeypatch.setattr(keys, name, optional_imports._Absent("cryptography"))
+    assert "cryptography" in refusal("common.missing_library", load, text).details["libraries"]
 
 
 def test_private_key_does_not_leave_the_process():

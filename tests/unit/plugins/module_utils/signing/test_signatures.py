@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import InternalError, StrataError
 from ansible_collections.strata.layering.plugins.module_utils.signing.artifact import (
     sign_manifest,
     signatures_of_manifest,
@@ -100,6 +100,11 @@ def test_artifact_is_attached_to_the_manifest():
     named = {blob["digest"]: blob["size"] for blob in (manifest["config"], *manifest["layers"])}
     assert named == {digest: len(data) for digest, data in SIGNED.blobs.items()}
     assert all(digest == f"sha256:{hashlib.sha256(data).hexdigest()}" for digest, data in SIGNED.blobs.items())
+
+
+def test_signing_something_without_a_digest_is_a_defect():
+    with pytest.raises(InternalError):
+        sign_manifest("1.0", SigningKey.load(PAIR.private), size=1)
 
 
 @pytest.mark.parametrize(
