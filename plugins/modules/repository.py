@@ -25,7 +25,7 @@ options:
       - V(collected) removes blobs that no layer and no image uses, and leftovers of killed processes, if they are older than 24 hours.
       - V(adopted) adds layer versions to the catalog that other tools (C(skopeo), C(oras), C(regctl), C(crane)) copied into the folder of the
         repository, under any reference name. Each is verified first and must fit what the repository has. RV(left) lists the layer versions
-        that are not adopted, with the reason. O(verify_keys) and O(signatures) apply.
+        that are not adopted, with the reason. O(verify_keys) and O(signatures) apply; without keys, those of the upstream.
       - Other tools do not know the locks of the repository. Do not run them on its folder while a composer changes the repository.
     type: str
     choices: [present, synced, verified, collected, adopted]

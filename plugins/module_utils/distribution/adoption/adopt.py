@@ -87,6 +87,10 @@ def apply_adoption(repository: Repository, plan: AdoptionPlan, comment: str | No
         if adoption.layer.signer:
             origin["signer"] = adoption.layer.signer
         attached = view.of(adoption.layer.digest).attached()
+        upstream = repository.shared_upstream()
+        if upstream is not None:
+            # Large blobs are sent before the registry of record is claimed.
+            upstream.upload(adoption.layer.digest)
         local.record_layer(adoption.layer, None, action="adopt", comment=comment, origin=origin)
         _remove_entries(repository, adoption.copy, _own_reference(item), attached)
     for copy in plan.known:

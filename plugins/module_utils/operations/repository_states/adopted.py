@@ -11,6 +11,8 @@ from ...common.outcome import Outcome
 from ...distribution.adoption.adopt import Adoption, AdoptionPlan, Left, apply_adoption, plan_adoption
 from ...distribution.names import ItemName
 from ...distribution.trust import SignatureGuard
+from ...repository.repository import Repository
+from ...repository.upstream import REQUIRED
 from .repository_module_options import RepositoryModuleOptions
 
 
@@ -22,8 +24,8 @@ def adopt_copies(options: RepositoryModuleOptions, check_mode: bool) -> Outcome:
         Corrupt: index.json or a document of the repository is damaged.
         Conflict: another process changed a layer while it was adopted.
     """
-    guard = SignatureGuard.load(options.verification.keys, options.verification.required)
     repository = options.repository.open(check_mode=check_mode)
+    guard = _guard(options, repository)
     plan = plan_adoption(repository, guard)
     if plan.changes and not check_mode:
         apply_adoption(repository, plan, options.repository.comment)
@@ -34,6 +36,14 @@ def adopt_copies(options: RepositoryModuleOptions, check_mode: bool) -> Outcome:
     after = {"copies": [], "layers": [str(adoption.layer.item) for adoption in plan.adopted]}
     result = {"adopted": adopted, "left": left, "removed_references": removed, "message": _message(plan)}
     return Outcome(plan.changes, before, after, result, list(dict.fromkeys(guard.warnings)))
+
+
+def _guard(options: RepositoryModuleOptions, repository: Repository) -> SignatureGuard:
+    """Return the trust policy of the options, or without keys that of the registry of record."""
+    upstream = repository.upstream_settings
+    if upstream is None or options.verification.keys:
+        return SignatureGuard.load(options.verification.keys, options.verification.required)
+    return SignatureGuard.load(upstream.verify_keys, bool(upstream.verify_keys) and upstream.signatures == REQUIRED)
 
 
 def _adopted(adoption: Adoption) -> dict[str, Any]:

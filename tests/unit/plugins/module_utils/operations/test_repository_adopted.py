@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import shutil
 import uuid
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from ansible_collections.strata.layering.plugins.module_utils.catalog import document_collections, layer_store
 from ansible_collections.strata.layering.plugins.module_utils.common.outcome import Outcome
 from ansible_collections.strata.layering.plugins.module_utils.distribution import details
+from ansible_collections.strata.layering.plugins.module_utils.distribution.backends.folder import Folder
 from ansible_collections.strata.layering.plugins.module_utils.distribution.trust import sign
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import (
     APP,
@@ -33,7 +35,9 @@ from ansible_collections.strata.layering.plugins.module_utils.operations.reposit
 from ansible_collections.strata.layering.plugins.module_utils.repository.blobs import Descriptor
 from ansible_collections.strata.layering.plugins.module_utils.repository.oci_layout import MANIFEST
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.plugins.module_utils.repository.upstream import OPTIONAL, UpstreamSettings
 from ansible_collections.strata.layering.plugins.module_utils.repository.verification import verify
+from ansible_collections.strata.layering.plugins.module_utils.shares.local import LocalShare
 from ansible_collections.strata.layering.plugins.module_utils.signing.keys import SigningKey
 from ansible_collections.strata.layering.tests.support import signing_keys
 from ansible_collections.strata.layering.tests.support.copied_layers import add_entry, add_os, copy, digest_in, record
@@ -49,14 +53,21 @@ def _cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-@pytest.fixture
-def source(tmp_path):
-    """A repository with an OS layer, and an app layer on it with a prerequisite."""
-    repository = Repository.open(str(tmp_path / "source"), create=True)
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A repository with an OS layer, and an app layer on it with a prerequisite; it is only read."""
+    repository = Repository.open(str(tmp_path_factory.mktemp("built")), create=True)
     windows = add_os(repository)
     runtime = add_app(repository, "Runtime", windows.reference())
     add_app(repository, "Editor", windows.reference(), prerequisites=[runtime.reference()])
     return repository
+
+
+@pytest.fixture
+def source(built, tmp_path):
+    """A copy of that repository."""
+    shutil.copytree(built.path, tmp_path / "source")
+    return Repository.open(str(tmp_path / "source"))
 
 
 @pytest.fixture
@@ -314,6 +325,19 @@ def test_collecting_keeps_fresh_copies_and_mentions_them(source, target):
     assert outcome.result["message"] != ordinary
     assert names(ensure(target)) == ["os Windows 1", "app Runtime 1"]
     assert not ensure(target, "collected").changed
+
+
+def test_copy_in_a_repository_with_upstream_is_sent_there(source, target, tmp_path):
+    public = tmp_path / "key.pub"
+    public.write_text(PAIR.public)
+    target.set_upstream(UpstreamSettings(file_share=str(tmp_path / "share"), verify_keys=(str(public),)))
+    digest = copy(source, target, "Windows", "windows", OS)
+    assert codes(ensure(target)) == ["distribution.unsigned"]
+    target.set_upstream(UpstreamSettings(file_share=str(tmp_path / "share"), signatures=OPTIONAL))
+    assert names(ensure(target)) == ["os Windows 1"]
+    with Folder(LocalShare(str(tmp_path / "share"))) as folder:
+        assert folder.digest_of("os/windows", "1") == digest
+    assert not ensure(target).changed
 
 
 @pytest.mark.parametrize("tool", [Skopeo, Oras, Regctl])
