@@ -136,6 +136,24 @@ def test_change_moves_only_what_is_new(berlin, madrid, registry):
     assert exported(madrid) == exported(berlin)
 
 
+def test_composed_image_travels_on_request(berlin, madrid, registry):
+    digest, disk = exported(berlin)
+    without = push(berlin, registry, **OFFICE)
+    assert "image" not in {item["kind"] for item in without["transfers"]}
+    planned = run("layer_transfer", **berlin.options, **registry, **OFFICE, state="pushed", images=True, check=True)
+    pushed = push(berlin, registry, **OFFICE, images=True)
+    for result in (planned, pushed):
+        [image] = [item for item in result["transfers"] if item["kind"] == "image"]
+        assert image["action"] == "copied"
+    # The image has the disk of its OS layer, which the registry has already.
+    assert image["bytes"]["mounted"] > image["bytes"]["moved"] > 0
+    pulled = pull(madrid, registry, **OFFICE, images=True)
+    assert [item["action"] for item in pulled["transfers"] if item["kind"] == "image"] == ["copied"]
+    assert exported(madrid) == (digest, disk)
+    for again in (push(berlin, registry, **OFFICE, images=True), pull(madrid, registry, **OFFICE, images=True)):
+        assert again["changed"] is False
+
+
 def test_versions_are_selected(berlin, registry):
     newest = push(berlin, registry, layers=[layer("Tool", "latest")])
     assert ("app", "Tool", "1.10") in actions(newest)

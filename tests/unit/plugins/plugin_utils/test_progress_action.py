@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import pathlib
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,3 +35,18 @@ def test_every_module_with_progress_has_an_action():
 )
 def test_documents_invalid_content_returns_no_documents(content):
     assert progress_action._documents(content) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "label"),
+    [
+        ({"templates": ["office", {"name": "lab", "path": "labs/first"}]}, "office, lab"),
+        ({"layers": [{"kind": "app", "name": "Tool"}, {"kind": "app", "name": "Editor"}]}, "Tool, Editor"),
+        ({"templates": "office"}, "office"),
+        ({"everything": True}, "layer_transfer"),
+    ],
+)
+def test_label_has_names_of_templates_and_layers(options, label):
+    action = object.__new__(progress_action.ProgressAction)
+    action._task = SimpleNamespace(args=options, action="strata.layering.layer_transfer")
+    assert action._label() == label
