@@ -109,12 +109,13 @@ options:
     description:
       - A file with a private key (ECDSA P-256) in PEM format, on the composer. What a push transfers is signed with this key, also if it is
         already there without a signature by this key. C(cosign verify --key) accepts the signatures.
+      - The text of a private key is refused, because this option is logged.
       - If not set, the environment variable E(STRATA_SIGN_KEY) is used.
     type: path
   sign_key_content:
     description:
       - The text of the private key, instead of the file O(sign_key). It is never stored.
-      - If not set, the environment variable E(STRATA_SIGN_KEY_CONTENT) is used.
+      - If not set, the environment variable E(STRATA_SIGN_KEY_CONTENT) is used, or the text of a key in E(STRATA_SIGN_KEY).
     type: str
   sign_key_passphrase:
     description:

@@ -18,6 +18,8 @@ from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
 from .errors import InvalidInput, StrataError
 from .option_values import prepare_options
 
+#: The beginning of a key as text in PEM format.
+_PEM = "-----BEGIN "
 #: Which arguments of ``template_arguments`` and ``connector_arguments`` are required for which value of another.
 TEMPLATE_REQUIRED_IF: list[tuple[Any, ...]] = [("state", "present", ("os_layer", "connector"))]
 CONNECTOR_REQUIRED_IF: list[tuple[Any, ...]] = [
@@ -48,6 +50,25 @@ def environment(variable: str) -> str:
     if not value.strip():
         raise AnsibleFallbackNotFound
     return value
+
+
+def key_file(variable: str) -> str:
+    """Return the path of a key, as ``environment`` does; the text of a key counts as not set."""
+    value = environment(variable)
+    if _PEM in value:
+        raise AnsibleFallbackNotFound
+    return value
+
+
+def key_text(variable: str, file_variable: str) -> str:
+    """Return the text of a key, as ``environment`` does. The variable for its file may contain it by mistake."""
+    try:
+        return environment(variable)
+    except AnsibleFallbackNotFound:
+        value = environment(file_variable)
+        if _PEM not in value:
+            raise
+        return value
 
 
 def repository_arguments(*, required: bool = True) -> dict[str, Any]:
@@ -161,11 +182,11 @@ def verification_arguments() -> dict[str, Any]:
 def signing_arguments() -> dict[str, Any]:
     """Return the arguments of the key with which a push signs."""
     return {
-        "sign_key": {"type": "path", "no_log": False, "fallback": (environment, ["STRATA_SIGN_KEY"])},
+        "sign_key": {"type": "path", "no_log": False, "fallback": (key_file, ["STRATA_SIGN_KEY"])},
         "sign_key_content": {
             "type": "str",
             "no_log": True,
-            "fallback": (environment, ["STRATA_SIGN_KEY_CONTENT"]),
+            "fallback": (key_text, ["STRATA_SIGN_KEY_CONTENT", "STRATA_SIGN_KEY"]),
         },
         "sign_key_passphrase": {
             "type": "str",

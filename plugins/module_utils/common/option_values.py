@@ -18,6 +18,8 @@ from .errors import InvalidInput
 #: Empty text is a value of these options. An empty version must not select all versions.
 _MAY_BE_EMPTY = ("version", "description", "version_description", "comment")
 _TEXTS = ("str", "path")
+#: Marks of keys as text in PEM format, which has new lines; private keys must not reach options that are logged.
+_PEM, _PRIVATE_KEY = "-----BEGIN ", "PRIVATE KEY-----"
 _TRUE = ("yes", "on", "1", "true", "t", "y")
 
 
@@ -27,11 +29,12 @@ def prepare_options(
     """Normalize the options ``values`` in place, and check them as far as Ansible does not.
 
     Empty text, such as an unanswered question of a survey, counts as not given. A list that is given as text is split
-    at commas and new lines.
+    at commas and new lines, unless it is a key in PEM format.
 
     Raises:
         InvalidInput common.option_not_text: a number or boolean is given for a text.
         InvalidInput common.option_not_mapping: a text is given for suboptions.
+        InvalidInput common.option_private_key: an option that Ansible logs contains a private key.
         InvalidInput common.option_missing: a required option with an environment variable is not set.
     """
     _prepare(values, specification, "")
@@ -72,7 +75,7 @@ def _prepared(value: Any, spec: dict[str, Any], path: str) -> Any:
         if isinstance(value, str):
             if spec["elements"] not in _TEXTS:
                 return _prepared(value, element, path)
-            value = names_of(value)
+            value = [value] if _PEM in value else names_of(value)
         if not isinstance(value, list):
             return _prepared(value, element, path)
         if element["options"] and None in value:
@@ -88,6 +91,13 @@ def _prepared(value: Any, spec: dict[str, Any], path: str) -> Any:
             _prepare(value, spec["options"], path + ".")
     elif kind in _TEXTS and "choices" not in spec and isinstance(value, (bool, float)):
         raise _not_text(value, spec, path)
+    elif isinstance(value, str) and not spec.get("no_log") and _PRIVATE_KEY in value:
+        raise InvalidInput(
+            f"The option {path} contains the text of a private key. Its value would be logged.",
+            code="common.option_private_key",
+            hint="Set an option for the text of a private key, such as sign_key_content, or name the file of the key.",
+            option=path,
+        )
     return value
 
 

@@ -119,7 +119,8 @@ class SignatureGuard:
         if verified is not None:
             return verified.key.fingerprint
         if self.policy.verify_keys:
-            self.warnings.append(f"The {subject} in {backend.label} has no signature by a key in verify_keys.")
+            warning = f"The {subject} in {backend.label} has no signature by a key in verify_keys."
+            self.warnings += [] if warning in self.warnings else [warning]
         return None
 
     def sign(self, backend: Backend, repository: str, manifest: Descriptor) -> bool:

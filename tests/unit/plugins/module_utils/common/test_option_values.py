@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.strata.layering.plugins.module_utils.common.option_values import prepare_options
@@ -21,33 +22,35 @@ def _specification(module: str) -> dict:
     return specification_of(module)["argument_spec"]
 
 
-def _texts(specification: dict, prefix: str = "") -> Iterator[tuple[str, dict]]:
-    """Yield the path of each text option, at any depth, with options that set it to VALUE."""
+def _texts(specification: dict, prefix: str = "") -> Iterator[tuple[str, dict, bool]]:
+    """Yield the path of each text option, at any depth, with options that set it to VALUE, and whether it is a secret."""
     for name, spec in specification.items():
         is_list = spec.get("type") == "list"
         kind = spec["elements"] if is_list else spec.get("type", "str")
         path = f"{prefix}{name}[0]" if is_list else prefix + name
         if kind in ("str", "path") and "choices" not in spec:
-            yield path, {name: ["VALUE"] if is_list else "VALUE"}
-        for below, options in _texts(spec.get("options") or {}, path + "."):
-            yield below, {name: [options] if is_list else options}
+            yield path, {name: ["VALUE"] if is_list else "VALUE"}, bool(spec.get("no_log"))
+        for below, options, is_secret in _texts(spec.get("options") or {}, path + "."):
+            yield below, {name: [options] if is_list else options}, is_secret
 
 
-_CASES = [(module, path, options) for module in _MODULES for path, options in _texts(_specification(module))]
+_CASES = [(module, *case) for module in _MODULES for case in _texts(_specification(module))]
 
 
 @pytest.mark.parametrize("value", [1.1, True])
-@pytest.mark.parametrize(("module", "path", "options"), _CASES, ids=[f"{case[0]}-{case[1]}" for case in _CASES])
-def test_text_option_refuses_number_and_boolean(module, path, options, value):
+@pytest.mark.parametrize(
+    ("module", "path", "options", "is_secret"), _CASES, ids=[f"{case[0]}-{case[1]}" for case in _CASES]
+)
+def test_text_option_refuses_number_and_boolean(module, path, options, is_secret, value):
     given = json.loads(json.dumps(options).replace('"VALUE"', json.dumps(value)))
     with pytest.raises(InvalidInput) as caught:
         prepare_options(given, _specification(module))
     assert (caught.value.code, caught.value.details["option"]) == ("common.option_not_text", path)
-    assert ("1.1" in caught.value.message) is (value == 1.1 and "password" not in path)
+    assert ("1.1" in caught.value.message) is (value == 1.1 and not is_secret)
 
 
 def test_every_version_is_a_text_option():
-    paths = {f"{module} {path}" for module, path, _options in _CASES if path.endswith("version")}
+    paths = {f"{module} {path}" for module, path, _options, _is_secret in _CASES if path.endswith("version")}
     assert {
         "app_layer version",
         "app_layer os_layer.version",
@@ -188,3 +191,47 @@ def test_failed_check_returns_no_options(no_environment):
     assert result["code"] == "common.option_not_text"
     assert "secret" not in json.dumps(result)
     assert "1.25" not in json.dumps(result)
+
+
+PRIVATE = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
+PUBLIC = "-----BEGIN PUBLIC KEY-----\ncHVibGlj\n-----END PUBLIC KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "path"),
+    [
+        ("layer_transfer", {"sign_key": PRIVATE}, "sign_key"),
+        ("layer_transfer", {"verify_keys": PRIVATE}, "verify_keys[0]"),
+        ("layer_transfer", {"verify_keys": ["/etc/key.pub", PRIVATE]}, "verify_keys[1]"),
+        ("repository", {"upstream": {"registry": "registry.example.com", "sign_key": PRIVATE}}, "upstream.sign_key"),
+    ],
+)
+def test_private_key_in_an_option_that_is_logged_is_refused(module, options, path):
+    with pytest.raises(InvalidInput) as caught:
+        prepare_options(options, _specification(module))
+    assert (caught.value.code, caught.value.details) == ("common.option_private_key", {"option": path})
+    assert "c2VjcmV0" not in str(caught.value)
+
+
+def test_keys_as_text_are_not_split():
+    options = {"verify_keys": PUBLIC, "sign_key_content": PRIVATE, "repository": "/srv/layers", "state": "pushed"}
+    prepare_options(options, _specification("layer_transfer"))
+    assert (options["verify_keys"], options["sign_key_content"]) == ([PUBLIC], PRIVATE)
+
+
+def test_text_of_a_key_in_the_variable_for_its_file_is_a_secret(monkeypatch):
+    monkeypatch.delenv("STRATA_SIGN_KEY_CONTENT", raising=False)
+    for value, expected in (
+        (PRIVATE, (None, PRIVATE)),
+        ("/etc/sign.key", ("/etc/sign.key", None)),
+        (" ", (None, None)),
+    ):
+        monkeypatch.setenv("STRATA_SIGN_KEY", value)
+        found = []
+        for name in ("sign_key", "sign_key_content"):
+            function, variables = _specification("layer_transfer")[name]["fallback"]
+            try:
+                found.append(function(*variables))
+            except AnsibleFallbackNotFound:
+                found.append(None)
+        assert tuple(found) == expected
