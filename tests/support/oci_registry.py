@@ -29,8 +29,9 @@ CHUNK = 5 << 20
 def connection_to(registry: SimulatedRegistry | DistributionRegistry, **options: Any) -> RegistryConnection:
     """Return the connection to a registry; without a user it uses no credentials of the computer."""
     given: dict[str, Any] = {"chunk_size": CHUNK, "patience": IMPATIENT, "plain_http": registry.ca_file is None}
+    given["address"] = RegistryAddress.parse(registry.address)
     given["ca_file"] = str(registry.ca_file) if registry.ca_file else None
-    return RegistryConnection(RegistryAddress.parse(registry.address), **{**given, **options})
+    return RegistryConnection(**{**given, **options})
 
 
 def connect(registry: SimulatedRegistry | DistributionRegistry, **options: Any) -> Registry:

@@ -26,6 +26,8 @@ def connection_error(error: BaseException, connection: RegistryConnection, host:
         if isinstance(cause, StrataError):
             return cause
     label = connection.label if host == connection.address.authority else f"{host}, to which {connection.label} refers,"
+    if any(type(cause).__name__ == "ProxyError" for cause in _causes(error)):
+        label = f"the proxy of {connection.label}"
     for cause in _causes(error):
         found = _known(cause, connection, label)
         if found is not None:
@@ -46,7 +48,7 @@ def _known(cause: BaseException, connection: RegistryConnection, label: str) -> 
     text = str(cause)
     if isinstance(cause, OSError) and text.startswith("Tunnel connection failed"):
         return Unavailable(
-            f"The proxy refused a connection to {label}: {_text(cause)}.",
+            f"{label[0].upper()}{label[1:]} refused the connection: {_text(cause)}.",
             code="oci_registry.proxy",
             hint="Check the option proxy, and that the proxy allows connections to the registry.",
         )
@@ -71,7 +73,7 @@ def _known(cause: BaseException, connection: RegistryConnection, label: str) -> 
         return Unavailable(
             f"The connection to {label} was refused.",
             code="oci_registry.connection_refused",
-            hint="Check the port in registry, that the registry runs, and that no firewall blocks the connection.",
+            hint="Check the port in registry (or in proxy), that the server runs, and that no firewall blocks the connection.",
         )
     if isinstance(cause, TimeoutError) or type(cause).__name__ in ("ReadTimeoutError", "ConnectTimeoutError"):
         return TimedOut(
