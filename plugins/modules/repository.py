@@ -157,9 +157,9 @@ EXAMPLES = r"""
     repository: /srv/layers
     state: collected
 
-- name: Copy a layer version with skopeo
+- name: Copy a layer version and its signatures with oras
   ansible.builtin.command:
-    cmd: skopeo copy docker://registry.example.com/windows/app/editor:1.0 oci:/srv/layers:editor-1.0
+    cmd: oras cp -r registry.example.com/windows/app/editor:1.0 --to-oci-layout /srv/layers:editor-1.0
 
 - name: Add it to the catalog
   strata.layering.repository:

@@ -367,3 +367,26 @@ def test_copies_of_real_tools_are_adopted_with_equal_manifests(tool, source, tar
             assert stored[0] == stored[1]
     assert verify(target) == []
     assert not ensure(target).changed
+
+
+@pytest.mark.parametrize("tool", [Oras, Regctl])
+def test_signatures_that_tools_copy_are_verified_and_kept(tool, source, target, tmp_path, debian_registry):  # noqa: F811
+    oras = Oras(tmp_path, debian_registry.login)
+    digest = digest_in(source, "Windows", OS)
+    add_signature(source, digest, PAIR.private)
+    remote = f"{debian_registry.address}/{uuid.uuid4().hex}:1.0"
+    oras.copy(f"oci:{source.path}@{digest}", remote, "-r")
+    if tool is Oras:
+        oras.copy(remote, f"oci:{target.path}:windows-1.0", "-r")
+    else:
+        regctl = Regctl(tmp_path, debian_registry.login)
+        regctl.copy(remote, f"ocidir://{target.path}:windows-1.0", "--referrers", "--digest-tags")
+    assert codes(ensure(target, keys=[signing_keys.key_pair().public], required=True)) == [
+        "distribution.signature_unknown"
+    ]
+    assert names(ensure(target, keys=[PAIR.public], required=True)) == ["os Windows 1"]
+    references = list(target.layout.references())
+    assert references[0].startswith(f"attachments/{digest[7:]}/")
+    assert references[1:] == ["layers/os/Windows/1"]
+    assert len(target.layout.index()) == 2
+    assert verify(target) == []
