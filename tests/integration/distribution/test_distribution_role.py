@@ -10,8 +10,9 @@ from typing import Any
 
 from ansible_collections.strata.layering.tests.support.modules import state_of
 from ansible_collections.strata.layering.tests.support.playbooks import PlaybookRun, keep_variables, run_plays
-from ansible_collections.strata.layering.tests.support.sites import LAYERS, add_version
+from ansible_collections.strata.layering.tests.support.sites import LAYERS, TEMPLATE, add_version
 from ansible_collections.strata.layering.tests.support.transfers import EVERYTHING, actions, layer, layers_of, push
+from ansible_collections.strata.layering.tests.support.webhooks import WebServer, served
 
 _ROLE = {"name": "strata.layering.distribution"}
 
@@ -94,3 +95,25 @@ def test_failed_entry_does_not_stop_the_others(berlin, registry, tmp_path):
     assert "does not have the app layer Missing" in run.output
     again = push(berlin, registry, layers=[layer("Runtime")])
     assert set(actions(again).values()) == {"kept"}
+
+
+def test_playbook_notifies_of_transfers_conflicts_and_failures(berlin, madrid, registry, tmp_path):
+    push(berlin, registry, **EVERYTHING)
+    variables = _variables(madrid, registry) | {
+        "distribution_pull": [
+            {"name": "office", "templates": [TEMPLATE], "connectors": {"desktops": "missing"}},
+            {"layers": [layer("Runtime")]},
+        ],
+        "distribution_push": [{"name": "gone", "layers": [layer("Missing")]}],
+    }
+    with served(WebServer()) as web:
+        variables["notifications_webhooks"] = [web.hook("chat")]
+        run = run_plays(tmp_path, [{"ansible.builtin.import_playbook": "strata.layering.distribute"}], variables)
+        assert run.code != 0
+        assert web.events("chat") == [
+            [
+                ("transfer_conflict", "pull from office"),
+                ("transfer_failed", "push to gone"),
+                ("transfer_finished", f"pull from {registry['registry']}"),
+            ]
+        ]
