@@ -16,15 +16,17 @@ from .names import ItemName, Location
 from .plan import Plan, Step
 from .remote import Remote
 from .remote_writer import RemoteWriter
+from .template_item import TemplateItem
 from .trust import SignatureGuard, TrustPolicy
 
 
 @dataclass(frozen=True)
 class Unsigned:
-    """An item of a remote, and what the key did not sign: ``manifests``, and its details, which are written again."""
+    """An item of a remote with its digest, and what the key did not sign: ``manifests``, and its details, which are written again."""
 
     item: ItemName
     location: Location
+    digest: str
     manifests: tuple[Descriptor, ...]
     details: LayerItem | None = None
 
@@ -60,20 +62,28 @@ class _Checker:
 
     def check(self, step: Step, target: Item, location: Location) -> Unsigned:
         """Return what the key did not sign of an item."""
-        manifests = [] if self._is_signed(location, target.digest) else [target.descriptor]
+        # A signature says that this repository agrees. Content that others may have written gets none.
+        is_ours = _agree(step.source, target)
+        manifests = [target.descriptor] if is_ours and not self._is_signed(location, target.digest) else []
         rewritten = None
         if isinstance(target, LayerItem) and isinstance(step.source, LayerItem) and not step.changes_document:
             details = self.remote.details_manifest(location, target.digest)
             if details is not None and not self._is_signed(location, details.digest):
-                # A signature says that this repository agrees: different details, which anyone may have written, get none.
                 if step.source.details.same_as(target.details):
                     manifests.append(Descriptor(MANIFEST, details.digest, len(details.data)))
                 elif step.reason is not Reason.TARGET_IS_NEWER:
                     rewritten = step.source
-        return Unsigned(step.item, location, tuple(manifests), rewritten)
+        return Unsigned(step.item, location, target.digest, tuple(manifests), rewritten)
 
     def _is_signed(self, location: Location, digest: str) -> bool:
         return self.policy.check(self.remote.backend, location.repository, digest) is not None
+
+
+def _agree(source: Item, target: Item) -> bool:
+    """Return whether the repository has the same manifest, or the same template with a different revision."""
+    if isinstance(source, TemplateItem) and isinstance(target, TemplateItem):
+        return source.content == target.content
+    return source.digest == target.digest
 
 
 def sign_unsigned(unsigned: Sequence[Unsigned], writer: RemoteWriter, guard: SignatureGuard) -> None:

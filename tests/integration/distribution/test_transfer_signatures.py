@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
 from ansible_collections.strata.layering.tests.support.signing_keys import KeyPair, key_pair
-from ansible_collections.strata.layering.tests.support.sites import LAYERS
+from ansible_collections.strata.layering.tests.support.sites import LAYERS, add_template
 from ansible_collections.strata.layering.tests.support.transfers import EVERYTHING, OFFICE, layer, offered, pull, push
 
 RUNTIME = {"layers": [layer("Runtime")]}
@@ -69,6 +69,7 @@ def test_unsigned_content_is_signed_by_a_later_push(berlin, madrid, registry, pa
     result = converges("layer_transfer", signers, **berlin.options, **registry, **OFFICE, **signing, state="pushed")
     assert {tuple(item["changes"]) for item in result["transfers"]} == {("signatures",)}
     assert None not in signers()
+    assert run("audit_info", **berlin.options, kind="app_layer", name="Runtime")["records"][0]["action"] == "sign"
     pull(madrid, registry, **OFFICE, verify_keys=[pair.public])
 
 
@@ -93,6 +94,16 @@ def test_details_of_someone_else_are_not_signed(berlin, madrid, registry, pair, 
     push(berlin, registry, **RUNTIME, **signing)
     keys = {"verify_keys": [pair.public]}
     fails("layer_transfer", "distribution.unsigned", **madrid.options, **registry, **RUNTIME, **keys, state="pulled")
+
+
+def test_template_of_someone_else_is_not_signed(berlin, madrid, registry, pair, signing):
+    push(berlin, registry, **OFFICE)
+    pull(madrid, registry, **OFFICE)
+    add_template(madrid, description="Not from Berlin")
+    push(madrid, registry, **OFFICE)
+    push(berlin, registry, **OFFICE, **signing)
+    [template] = offered(registry | {"verify_keys": [pair.public], "signatures": "optional"})["templates"]
+    assert template["signed_by"] is None
 
 
 def test_wrong_passphrase_is_refused_without_showing_it(berlin, registry, signing):

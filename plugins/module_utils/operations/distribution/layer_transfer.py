@@ -64,7 +64,10 @@ def _transferred(options: LayerTransferOptions, local: Local, check_mode: bool, 
         else:
             moved = Transfer(plan, local, options.repository.comment, progress).apply()
             if not isinstance(remote, Local):
-                sign_unsigned(unsigned, RemoteWriter(remote, local, options.repository.comment), guard)
+                comment = options.repository.comment
+                sign_unsigned(unsigned, RemoteWriter(remote, local, comment), guard)
+                for found in unsigned:
+                    local.note_transfer("sign", found.item, found.digest, remote.identity, comment)
         results = transfer_results.TransferResults(plan, moved, {found.item for found in unsigned})
         result = results.result() | {"signed": _count_signed(plan, unsigned, guard, pull)}
         warnings = [*plan.warnings, *guard.warnings]
