@@ -108,6 +108,18 @@ options:
     type: str
     choices: [warn, fail]
     default: warn
+  task_max_age_days:
+    description:
+      - With O(state=collected), publish tasks that ended more than this number of days ago are removed. No task is removed if not set.
+      - The tasks of the image that was published last from each template in each vCenter stay, and so do tasks that may have left an
+        unfinished VM.
+    type: int
+  audit_max_age_days:
+    description:
+      - With O(state=collected), older records of the audit history are moved from C(audit.jsonl) to one compressed file for each month,
+        C(audit/YYYY-MM.jsonl.zst). Records of the month of that day and of later months stay.
+      - No record is deleted. M(strata.layering.audit_info) lists the records of all files.
+    type: int
 extends_documentation_fragment:
   - strata.layering.repository
   - strata.layering.repository.changes
@@ -156,6 +168,13 @@ EXAMPLES = r"""
   strata.layering.repository:
     repository: /srv/layers
     state: collected
+
+- name: Remove unused data and tasks of the last year, and compress the audit history of past months
+  strata.layering.repository:
+    repository: /srv/layers
+    state: collected
+    task_max_age_days: 365
+    audit_max_age_days: 0
 
 - name: Copy a layer version and its signatures with oras
   ansible.builtin.command:
@@ -258,6 +277,15 @@ message:
   returned: when O(state=collected) or O(state=adopted)
   type: str
   sample: 2 unused blobs (1514 bytes) are kept, because they are younger than 24 hours and another run may be about to use them. A later call removes them.
+removed_tasks:
+  description: The identifiers of the publish tasks that were removed, or in check mode would be removed.
+  returned: when O(state=collected)
+  type: list
+  elements: str
+moved_audit_records:
+  description: The number of records of the audit history that were moved to compressed files, or in check mode would be moved.
+  returned: when O(state=collected)
+  type: int
 damaged:
   description: The blobs that are missing or do not match their digests. Empty if the module succeeds.
   returned: when O(state=verified)
@@ -349,6 +377,8 @@ def main() -> None:
             upstream={"type": "dict", "options": upstream_arguments()},
             full={"type": "bool", "default": False},
             offline={"type": "str", "choices": ["warn", "fail"], "default": "warn"},
+            task_max_age_days={"type": "int"},
+            audit_max_age_days={"type": "int"},
         ),
         supports_check_mode=True,
     )

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-#: The functions through which the repository changes files; each is atomic. Temporary files do not count.
-_WRITES = ("rename", "replace", "unlink", "write")
+#: The functions through which the repository changes files; each is atomic.
+WRITES = ("rename", "replace", "unlink", "write")
+#: Further functions, between which the content of files is written.
+BETWEEN_WRITES = ("fsync", "fchmod")
 
 
 class Killed(BaseException):
@@ -19,21 +21,27 @@ class Killed(BaseException):
 
 
 def kill_before_each_write(
-    monkeypatch: pytest.MonkeyPatch, prepare: Callable[[], None], operation: Callable[[], None], limit: int = 500
+    monkeypatch: pytest.MonkeyPatch,
+    prepare: Callable[[], None],
+    operation: Callable[[], None],
+    *,
+    calls: Sequence[str] = WRITES,
+    limit: int = 500,
 ) -> Iterator[int]:
     """Yield for each write of the operation, after it was killed before this write; ``prepare`` restores the state before it.
 
+    ``calls`` are the functions of os that count as writes.
     After the last write, the operation has run without being killed.
     """
     for survived in range(limit):
         prepare()
-        if _ran(monkeypatch, operation, survived):
+        if _ran(monkeypatch, operation, survived, calls):
             return
         yield survived
     raise AssertionError(f"the operation writes more than {limit} times")
 
 
-def _ran(monkeypatch: pytest.MonkeyPatch, operation: Callable[[], None], survived: int) -> bool:
+def _ran(monkeypatch: pytest.MonkeyPatch, operation: Callable[[], None], survived: int, calls: Sequence[str]) -> bool:
     left = survived
 
     def killing(call: Callable) -> Callable:
@@ -47,7 +55,7 @@ def _ran(monkeypatch: pytest.MonkeyPatch, operation: Callable[[], None], survive
         return wrapped
 
     with monkeypatch.context() as patched:
-        for name in _WRITES:
+        for name in calls:
             patched.setattr(os, name, killing(getattr(os, name)))
         try:
             operation()

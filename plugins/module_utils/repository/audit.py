@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The audit history: who changed which object, when and why; one JSON object per line in ``audit.jsonl``."""
+"""The audit history: who changed which object, when and why; one JSON object per line in ``audit.jsonl`` and its older parts."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ import socket
 from collections.abc import Collection, Iterator
 
 from ..common.errors import InternalError, InvalidInput
+from .audit_parts import MAX_LINE, Moved, Source, move, open_sources, plan_move
 from .lock import Locks
 from .space import space_for
 
-MAX_LINE = 64 * 1024
-
 
 class Audit:
-    """The history in the file ``path``, to which lines are only appended.
+    """The history in the file ``path``, to which lines are only appended, and in the parts in the folder ``parts``.
 
     A record is one line, written and synced under a lock. Reading skips a line that a crash truncated;
-    the next write ends that line first. The file may be moved away (rotated) at any time; the next record
-    creates a new file.
+    the next write ends that line first. ``move`` moves old records into compressed parts. The file may also be moved
+    away at any time; the next record creates a new file.
     """
 
-    def __init__(self, path: str, locks: Locks) -> None:
+    def __init__(self, path: str, locks: Locks, parts: str | None = None) -> None:
         self._path = path
+        self._parts = parts or os.path.join(os.path.dirname(path), "audit")
         self._locks = locks
 
     def append(
@@ -104,23 +104,66 @@ class Audit:
 
         Raises:
             InvalidInput: ``repository.audit_time``.
+            Corrupt: ``repository.audit_corrupt`` if a part is damaged.
         """
         first = _parse_time(since) if since is not None else None
-        found: collections.deque[dict] = collections.deque(maxlen=None if limit is None else max(limit, 0))
-        for record in self.records():
-            if (kinds is None or record.get("kind") in kinds) and (name is None or name in _names(record)):
-                if first is None or _is_since(record, first):
-                    found.append(record)
+        sources = self._open(first)
+        found: collections.deque[dict] = collections.deque()
+        # The newest file is read first: with a limit, the older files are often not needed.
+        for source in reversed(sources):
+            left = None if limit is None else max(limit, 0) - len(found)
+            if left == 0:
+                source.stream.close()
+                continue
+            of_source: collections.deque[dict] = collections.deque(maxlen=left)
+            for record in _records(source):
+                if (kinds is None or record.get("kind") in kinds) and (name is None or name in _names(record)):
+                    if first is None or _is_since(record, first):
+                        of_source.append(record)
+            found.extendleft(reversed(of_source))
         return list(found)
 
     def records(self) -> Iterator[dict]:
-        """Yield all records, oldest first."""
-        with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as stream:
-            while line := stream.readline(MAX_LINE):
-                with contextlib.suppress(ValueError, RecursionError):
-                    record = json.loads(line)
-                    if isinstance(record, dict) and isinstance(record.get("time"), str):
-                        yield record
+        """Yield all records, oldest first.
+
+        Raises:
+            Corrupt: ``repository.audit_corrupt`` if a part is damaged.
+        """
+        for source in self._open(None):
+            yield from _records(source)
+
+    def _open(self, since: datetime.datetime | None) -> list[Source]:
+        """Open the files that can have records since a time, oldest first."""
+        with self._locks.hold("audit", shared=True, purpose="read the audit history"):
+            sources = open_sources(self._parts, self._path)
+        if since is None:
+            return sources
+        first = f"{since.astimezone(datetime.UTC):%Y-%m}"
+        for source in sources:
+            if source.month is not None and source.month < first:
+                source.stream.close()
+        return [source for source in sources if not source.stream.closed]
+
+    def move(self, days: int, *, dry_run: bool = False) -> Moved:
+        """Move the records of months that ended before the month of the day ``days`` days ago into compressed parts.
+
+        Raises:
+            NoSpace: ``common.files_no_space``.
+            Conflict, Unavailable, Unsupported: as ``Locks.hold``.
+        """
+        before = f"{datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days):%Y-%m}"
+        if dry_run:
+            return plan_move(self._path, before)
+        with self._locks.hold("audit", timeout=600, purpose="move old records of the audit history"):
+            return move(self._parts, self._path, before)
+
+
+def _records(source: Source) -> Iterator[dict]:
+    for line in source.lines():
+        with contextlib.suppress(ValueError, RecursionError):
+            record = json.loads(line)
+            if isinstance(record, dict) and isinstance(record.get("time"), str):
+                yield record
 
 
 def _names(record: dict) -> tuple[object, ...]:

@@ -10,11 +10,13 @@ import os
 import time
 
 from ...catalog import document_collections
+from ...catalog.task_retention import find_expired_tasks, remove_expired_tasks
 from ...catalog.templates import resolve
 from ...common.errors import Conflict, NotFound
 from ...common.outcome import Outcome
 from ...distribution.adoption.copies import find_copies
 from ...layers.layer_version import KINDS
+from ...repository.audit_parts import Moved
 from ...repository.garbage_collection import GRACE, Collected, collect
 from ...repository.repository import Repository
 from .cache import cache_result, limit_cache
@@ -29,37 +31,57 @@ def collect_unused(options: RepositoryModuleOptions, check_mode: bool) -> Outcom
         Corrupt: ``repository.collect_unsafe`` if damage keeps the repository from being cleaned up.
     """
     repository = options.repository.open(check_mode=check_mode)
+    tasks, moved = _retain(repository, options, check_mode)
     outdated, abandoned = _outdated_images(repository), _abandoned_layers(repository)
     result = collect(
         repository, references=[*outdated, *abandoned], dry_run=check_mode, check=document_collections.check_document
     )
     evicted, warnings = limit_cache(repository, check_mode=check_mode)
-    changed = bool(outdated or abandoned or result.blobs or result.temporaries or evicted.blobs)
+    changed = bool(
+        outdated or abandoned or result.blobs or result.temporaries or evicted.blobs or tasks or moved.records
+    )
     if changed and not check_mode:
+        retained = {"tasks": len(tasks), "audit_records": moved.records}
         repository.audit.append(
             "collect",
             "repository",
             repository.path,
             comment=options.repository.comment,
-            details={"freed": result.freed, "blobs": len(result.blobs)}
-            | ({"evicted": len(evicted.blobs), "evicted_bytes": evicted.freed} if evicted.blobs else {}),
+            details={
+                "freed": result.freed,
+                "blobs": len(result.blobs),
+                **({"evicted": len(evicted.blobs), "evicted_bytes": evicted.freed} if evicted.blobs else {}),
+                **{key: count for key, count in retained.items() if count},
+            },
         )
-    before = {"unneeded_blobs": result.blobs, "outdated_images": outdated, "abandoned_layers": abandoned}
+    before = {
+        "unneeded_blobs": result.blobs,
+        "outdated_images": outdated,
+        "abandoned_layers": abandoned,
+        "old_tasks": tasks,
+        "old_audit_records": dict(sorted(moved.months.items())),
+    }
     kept = {"kept_young": result.kept_young, "kept_young_bytes": result.kept_young_bytes}
     if evicted.blobs:
         before["evicted"] = evicted.blobs
-    return Outcome(
-        changed,
-        before,
-        dict.fromkeys(before, []),
-        {
-            "freed": result.freed,
-            **kept,
-            "message": " ".join(filter(None, (_kept(result), _copies(repository, abandoned)))),
-        }
-        | cache_result(evicted),
-        warnings,
-    )
+    after = {key: type(value)() for key, value in before.items()}
+    retained_result = {"removed_tasks": tasks, "moved_audit_records": moved.records}
+    message = " ".join(filter(None, (_kept(result), _copies(repository, abandoned))))
+    shown = {"freed": result.freed, **kept, **retained_result, "message": message} | cache_result(evicted)
+    return Outcome(changed, before, after, shown, warnings)
+
+
+def _retain(repository: Repository, options: RepositoryModuleOptions, check_mode: bool) -> tuple[list[str], Moved]:
+    """Remove old tasks and move old records of the audit history, as far as the options say so."""
+    tasks: list[str] = []
+    if options.task_max_age_days is not None and check_mode:
+        tasks = [task.id or "" for task in find_expired_tasks(repository, options.task_max_age_days)]
+    elif options.task_max_age_days is not None:
+        tasks = remove_expired_tasks(repository, options.task_max_age_days)
+    moved = Moved()
+    if options.audit_max_age_days is not None:
+        moved = repository.audit.move(options.audit_max_age_days, dry_run=check_mode)
+    return tasks, moved
 
 
 def unused_references(repository: Repository) -> list[str]:

@@ -212,7 +212,7 @@ def test_version_that_is_being_packaged_is_refused(repository):
     assert caught.value.code == "catalog.rename_packaging"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.data(),
     names=st.lists(
