@@ -9,15 +9,24 @@ by their subject.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ...plugins.module_utils.common.errors import NotFound, Unavailable, Unsupported
 from ...plugins.module_utils.common.progress import Progress, silent
 from ...plugins.module_utils.oci_registry.model import Referrer, RemoteManifest, Uploaded
 from ...plugins.module_utils.repository.oci_layout import MANIFEST
+
+
+@functools.lru_cache(maxsize=100_000)
+def parsed(data: bytes) -> dict[str, Any]:
+    """Return a JSON document, which must not be changed."""
+    found: dict[str, Any] = json.loads(data)
+    return found
 
 
 @dataclass
@@ -93,7 +102,7 @@ class SharedBackend:
         """Store a manifest whose blobs are stored."""
         self._begin("put_manifest", repository, reference)
         content = self.registry.content(repository)
-        document = json.loads(data)
+        document = parsed(data)
         for blob in (document["config"], *document["layers"]):
             if blob["digest"] not in content.blobs:
                 raise NotFound(
@@ -127,7 +136,7 @@ class SharedBackend:
         content = self._begin("referrers", repository, digest)
         found = []
         for own, data in content.manifests.items():
-            document = json.loads(data)
+            document = parsed(data)
             kind = document.get("artifactType", "")
             if document.get("subject", {}).get("digest") == digest and artifact_type in (None, kind):
                 found.append(Referrer(own, len(data), MANIFEST, kind, document.get("annotations", {})))

@@ -10,7 +10,7 @@ that were written last are valid. They are therefore always changed in the versi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ...catalog.layer_document import LayerDocument
@@ -23,6 +23,7 @@ from ..names import ItemName, Location
 from ..remote_writer import RemoteWriter
 from .differences import behind, changed_by_others
 from .entries import entry_of
+from .survey import read_layer
 
 
 @dataclass
@@ -56,6 +57,7 @@ class LayerChange:
         before = dict(self.before.versions) if self.before else {}
         after = dict(self.after.versions) if self.after else {}
         self._stored = self._read()
+        removed = self._removed([version for version in before if version not in after])
         # A renamed version gets its new name before it loses the old name.
         added = [version for version in after if version not in before]
         fields = self._fields()
@@ -65,22 +67,23 @@ class LayerChange:
             if version in before and self._entry(self.before, version) != self._entry(self.after, version):
                 self._change(version, fields)
         if self.after is not None:
-            self._change_fields(fields)
-        self._delete([version for version in before if version not in after])
+            self._change_fields(fields, removed)
+        self._delete(removed)
 
     # --- what the registry has ----------------------------------------------------------------
 
     def _read(self) -> dict[str, LayerItem]:
         found = {}
         for listed in self.writer.remote.versions(self.catalog_entry):
-            item = self.writer.remote.layer(listed.item, self.catalog_entry.path)
+            item = read_layer(self.writer.remote, self.writer.local, listed)
             if item is not None:
                 found[listed.item.version or ""] = item
         return found
 
-    def _newest(self) -> LayerItem | None:
-        """Return the version with the details that were written last."""
-        return max(self._stored.values(), key=lambda item: (item.details.updated or "", item.item), default=None)
+    def _newest(self, without: Collection[str] = ()) -> LayerItem | None:
+        """Return the version with the details that were written last, except the versions ``without``."""
+        found = [item for version, item in self._stored.items() if version not in without]
+        return max(found, key=lambda item: (item.details.updated or "", item.item), default=None)
 
     def _fields(self) -> LayerFields:
         """Return the shared fields after the change: the changed fields, otherwise those of the registry."""
@@ -130,38 +133,47 @@ class LayerChange:
         if mine is not None:
             self._put(item, self._with_fields(mine.details, fields))
 
-    def _change_fields(self, fields: LayerFields) -> None:
-        newest = self._newest()
+    def _change_fields(self, fields: LayerFields, removed: Collection[str]) -> None:
+        """Store the shared fields in the version that has them, or will have them when ``removed`` are deleted."""
+        newest = self._newest(removed)
         if newest is not None and fields_of(newest.details.document) != fields:
             self._put(newest, self._with_fields(newest.details, fields))
 
     def _put(self, item: LayerItem, described: Details) -> None:
-        location = self.writer.remote.naming.location(item.item, self.catalog_entry.path)
+        location = self._location(item)
         updated = self.writer.put_details(dataclasses.replace(item, details=described), location)
         self.sent[item.item] = item.digest
         self._stored[item.item.version or ""] = dataclasses.replace(
             item, details=dataclasses.replace(described, updated=updated)
         )
 
-    def _delete(self, versions: list[str]) -> None:
-        removed = [
-            self._stored.pop(version)
+    def _removed(self, versions: list[str]) -> list[str]:
+        """Return those of ``versions`` that the registry has; raise Conflict if they may not be deleted."""
+        found = [
+            version
             for version in versions
             if self.before and version in self._stored
             if self._stored[version].digest == self.before.versions[version].digest
         ]
-        for item in removed:
-            location = self.writer.remote.naming.location(item.item, self.catalog_entry.path)
-            if self._is_renamed(item, location):
-                self.writer.remote.backend.delete_tag(location.repository, location.tag)
-            elif self.is_current:
-                self.writer.delete(location, item.digest)
-            else:
+        for item in (self._stored[version] for version in found):
+            if not self.is_current and not self._is_renamed(item, self._location(item)):
                 # A layer or template of another composer may need the version.
                 raise behind(str(item.item), self.writer.remote.label)
+        return found
+
+    def _delete(self, versions: list[str]) -> None:
+        for item in [self._stored.pop(version) for version in versions]:
+            location = self._location(item)
+            if self._is_renamed(item, location):
+                self.writer.remote.backend.delete_tag(location.repository, location.tag)
+            else:
+                self.writer.delete(location, item.digest)
             self.sent[item.item] = None
-        if removed and not self._stored and not self.sent_versions():
+        if versions and not self._stored and not self.sent_versions():
             self.writer.delete_entry(self.catalog_entry)
+
+    def _location(self, item: LayerItem) -> Location:
+        return self.writer.remote.naming.location(item.item, self.catalog_entry.path)
 
     def sent_versions(self) -> list[ItemName]:
         """Return the versions that were stored."""

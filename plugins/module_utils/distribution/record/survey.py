@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from ...common.errors import Conflict, StrataError, Unavailable
+from ...common.errors import StrataError, Unavailable
 from ...common.progress import Progress, silent
 from ..claims import claim_holder
 from ..generation import read_generation
@@ -17,10 +17,11 @@ from ..items import LayerItem
 from ..local import Local
 from ..names import TEMPLATE, ItemName
 from ..remote import Listed, Remote
+from ..remote_writer import RemoteWriter
 from ..template_item import TemplateItem
 
-#: How often a survey begins again when composers change the registry in the meantime, and the seconds before it does.
-_ATTEMPTS, _PAUSE = 20, 1.0
+#: How often a survey is tried without a claim, and the seconds between two attempts.
+_ATTEMPTS, _PAUSE = 4, 2.0
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,11 @@ class Survey:
 def survey(connect: Callable[[], Remote], local: Local, progress: Progress = silent) -> Survey:
     """Read the registry; ``connect`` returns a remote that has read nothing yet.
 
-    Layer versions that ``local`` has are not read again, except for their details.
+    Layer versions that ``local`` has are not read again, except for their details. If other composers change the registry
+    again and again while it is read, the registry is claimed.
 
     Raises:
-        Conflict: ``distribution.upstream_busy`` if composers change the registry all the time.
+        Conflict: ``distribution.claimed`` if a composer holds the claim for too long.
         Unavailable: the registry cannot be reached.
         StrataError: of the trust policy; content is damaged.
     """
@@ -65,11 +67,9 @@ def survey(connect: Callable[[], Remote], local: Local, progress: Progress = sil
             continue
         if _is_unchanged(remote, generation):
             return found
-    raise Conflict(
-        f"{remote.label[:1].upper()}{remote.label[1:]} was changed by other composers during each of {_ATTEMPTS} attempts to read it.",
-        code="distribution.upstream_busy",
-        hint="Wait until those runs have ended, and run again.",
-    )
+    remote = connect()
+    with RemoteWriter(remote, local).claim("synchronize") as held:
+        return _Reader(remote, local, held.generation, progress, held.renew).read()
 
 
 def _is_unchanged(remote: Remote, generation: str | None) -> bool:
@@ -82,28 +82,32 @@ class _Reader:
     local: Local
     generation: str | None
     progress: Progress
+    renew: Callable[[], None] = lambda: None
 
     def read(self) -> Survey:
         layers: dict[ItemName, LayerItem] = {}
         templates: dict[str, TemplateItem] = {}
         names = self.remote.names()
         for number, entry in enumerate(names, 1):
+            self.renew()
             if entry.kind == TEMPLATE:
                 template = self.remote.template(entry.name, entry.path)
                 if template is not None:
                     templates[entry.name] = template
             else:
                 for listed in self.remote.versions(entry):
-                    layer = self._layer(listed)
+                    layer = read_layer(self.remote, self.local, listed)
                     if layer is not None:
                         layers[listed.item] = layer
             self.progress("compare with the upstream", 100 * number // len(names), 100)
         return Survey(self.generation, layers, templates)
 
-    def _layer(self, listed: Listed) -> LayerItem | None:
-        mine = self.local.layer(listed.item)
-        if mine is not None and mine.digest == listed.digest:
-            described = self.remote.details_of(listed.location, listed.digest)
-            if described is not None:
-                return replace(mine, location=listed.location, details=described)
-        return self.remote.layer(listed.item, listed.path)
+
+def read_layer(remote: Remote, local: Local, listed: Listed) -> LayerItem | None:
+    """Return a layer version of the registry; of a version that ``local`` has, only the details are read."""
+    mine = local.layer(listed.item)
+    if mine is not None and mine.digest == listed.digest:
+        described = remote.details_of(listed.location, listed.digest)
+        if described is not None:
+            return replace(mine, location=listed.location, details=described)
+    return remote.layer(listed.item, listed.path)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -53,12 +54,17 @@ class TemplateChange:
             self._put(after, stored)
 
     def _put(self, after: TemplateItem, stored: TemplateItem | None) -> None:
-        revision = stored.revision + 1 if stored else 1
+        revision = stored.revision + 1 if stored else self._first_revision()
         icon = self.writer.local.icon(after.document.icon)
         item = of_document(after.document, after.layers, icon, revision)
         location = self.writer.remote.naming.location(item.item, self.entry.path)
         self.writer.finish_template(item, location, stored.digest if stored else None, self.entry.path)
         self.sent[item.item] = item.digest
+
+    def _first_revision(self) -> int:
+        """Return a revision above that of every deleted template of this name: the time of the registry in milliseconds."""
+        now = self.writer.remote.backend.server_time()
+        return int(1000 * (time.time() if now is None else now))
 
     def _delete(self, stored: TemplateItem | None) -> None:
         if stored is None:

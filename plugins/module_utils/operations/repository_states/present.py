@@ -31,15 +31,15 @@ def create(module_options: RepositoryModuleOptions, check_mode: bool) -> Outcome
     try:
         repository = options.open(check_mode=check_mode)
     except NotFound:
-        wanted = module_options.upstream.settings if module_options.upstream else None
+        settings = module_options.upstream.settings if module_options.upstream else None
         if check_mode:
             refuse_unusable(path)
         else:
             repository = Repository.open(path, create=True)
             repository.audit.append("create", "repository", path, comment=options.comment)
-            if wanted is not None:
-                _store(repository, wanted, options.comment)
-        return Outcome(True, None, _shown(path, wanted))
+            if settings is not None:
+                _store(repository, settings, options.comment)
+        return Outcome(True, None, _shown(path, settings))
     before = repository.upstream_settings
     after = before if module_options.upstream is None else _desired(repository, module_options.upstream)
     if after != before and not check_mode:
