@@ -179,7 +179,9 @@ def _login(path: str, key: str, entry: Any) -> Credentials | None:
     if fields["auth"]:
         try:
             # Docker pads passwords with zero bytes.
-            username, _colon, password = base64.b64decode(fields["auth"]).decode().rstrip("\0").partition(":")
+            username, _colon, password = (
+                base64.b64decode(fields["auth"], validate=True).decode().rstrip("\0").partition(":")
+            )
         except (binascii.Error, ValueError):
             raise _unusable(path, f"the field auth of the entry '{key[:100]}' is not base64 of USER:PASSWORD") from None
     if fields["identitytoken"]:

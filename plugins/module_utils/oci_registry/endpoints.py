@@ -72,9 +72,8 @@ class Endpoints:
             url = urllib.parse.urljoin(current, location)
             parts = urllib.parse.urlsplit(url)
             scheme, host, userinfo = parts.scheme, parts.hostname, "@" in parts.netloc
-            own = upload and host == urllib.parse.urlsplit(self.base).hostname
-            if own and parts.port in (None, 80, urllib.parse.urlsplit(self.base).port):
-                base = urllib.parse.urlsplit(self.base)
+            port, base = parts.port, urllib.parse.urlsplit(self.base)
+            if upload and host == base.hostname and port in (None, 80, base.port):
                 url = urllib.parse.urlunsplit((base.scheme, base.netloc, parts.path, parts.query, ""))
                 scheme = base.scheme
         except ValueError:
