@@ -267,8 +267,13 @@ left:
     hint:
       description: What to do.
       type: str
+signatures_added:
+  description: The digests of signatures of versions in the catalog, which are kept with them now.
+  returned: when O(state=adopted)
+  type: list
+  elements: str
 removed_references:
-  description: Reference names of copies that the catalog had already. They are removed, the layer versions remain.
+  description: Reference names, or digests, of copies that the catalog had already. They are removed, the layer versions remain.
   returned: when O(state=adopted)
   type: list
   elements: str

@@ -9,6 +9,8 @@ a pull would require. It gets the reference of a layer version; the reference na
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -53,11 +55,14 @@ class Left:
 
 @dataclass
 class AdoptionPlan:
-    """What is adopted, in this order, what is left, and further reference names of recorded versions, which are removed."""
+    """What is adopted, in this order, and what is left.
+
+    ``known`` are recorded versions whose further reference names are removed and whose new signatures are stored.
+    """
 
     adopted: list[Adoption] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
-    known: tuple[Copy, ...] = ()
+    known: list[Adoption] = field(default_factory=list)
 
     @property
     def changes(self) -> bool:
@@ -86,29 +91,31 @@ def apply_adoption(repository: Repository, plan: AdoptionPlan, comment: str | No
         origin: dict = {"references": list(adoption.copy.references)}
         if adoption.layer.signer:
             origin["signer"] = adoption.layer.signer
-        attached = view.of(adoption.layer.digest).attached()
         upstream = repository.shared_upstream()
         if upstream is not None:
             # Large blobs are sent before the registry of record is claimed.
             upstream.upload(adoption.layer.digest)
         local.record_layer(adoption.layer, None, action="adopt", comment=comment, origin=origin)
-        _remove_entries(repository, adoption.copy, _own_reference(item), attached)
-    for copy in plan.known:
-        _remove_entries(repository, copy, None, [])
+        seen = view.of(adoption.layer.digest)
+        _remove_entries(seen, repository, adoption, _own_reference(item), seen.details())
+    for known in plan.known:
+        if known.layer.attachments:
+            local.record_signatures(known.layer, action="adopt", comment=comment, origin={})
+        _remove_entries(view.of(known.layer.digest), repository, known, None, set())
 
 
-def _remove_entries(repository: Repository, copy: Copy, own: str | None, attached: list[str]) -> None:
-    """Remove the entries of a copy with other reference names, and the entries without a name of what is attached to it."""
-    gone = set(copy.references) - {own}
+def _remove_entries(
+    view: CopyView, repository: Repository, adoption: Adoption, own: str | None, unneeded: set[str]
+) -> None:
+    """Remove the entries of a copy, except with the reference ``own``, and the entries of what is stored otherwise now."""
+    digest, names = adoption.layer.digest, set(adoption.copy.references) - {own}
+    unneeded |= {attachment.digest for attachment in adoption.layer.attachments}
 
     def is_gone(item: dict) -> bool:
         reference = item.get("annotations", {}).get(REFERENCE)
         if reference is None:
-            return item["digest"] in (copy.descriptor.digest, *attached)
-        # The tag of an index of referrers is not needed either: signatures got references of their own.
-        if str(reference).rpartition(":")[2] == copy.descriptor.digest.replace(":", "-"):
-            return own is not None
-        return item["digest"] == copy.descriptor.digest and reference in gone
+            return item["digest"] == digest or item["digest"] in unneeded
+        return (item["digest"] == digest and reference in names) or view.is_listing_of(item, unneeded)
 
     repository.layout.remove_entries(is_gone)
 
@@ -126,7 +133,7 @@ class _Planner:
         self._result = AdoptionPlan()
 
     def plan(self, copies: Copies) -> AdoptionPlan:
-        self._result.known = copies.known
+        self._result.known = list(self._known(copies))
         waiting = list(self._read(copies))
         while waiting:
             # A layer version may be built on a version that is adopted in the same run.
@@ -146,6 +153,21 @@ class _Planner:
             waiting = [adoption for adoption, _reason in later]
         self._result.left.sort(key=lambda left: (left.copy.references, left.copy.descriptor.digest))
         return self._result
+
+    def _known(self, copies: Copies) -> Iterator[Adoption]:
+        """Yield the recorded versions with further reference names or new signatures."""
+        everything = CopyView(self._repository)
+        for copy in copies.known:
+            view = everything.of(copy.descriptor.digest)
+            if copy.item is None:
+                continue
+            with contextlib.suppress(StrataError):
+                # A damaged version is not changed: the state verified reports it.
+                layer = Remote(view.backend, _NAMING).layer(copy.item)
+                if layer is not None:
+                    layer = dataclasses.replace(layer, attachments=view.unnamed_signatures(layer))
+                    if copy.references or copy.is_unnamed or layer.attachments:
+                        yield Adoption(copy, layer)
 
     def _read(self, copies: Copies) -> Iterator[Adoption]:
         """Yield the copies that are complete, undamaged, trusted, and whose name no other copy has."""

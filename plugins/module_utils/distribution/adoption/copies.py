@@ -11,8 +11,6 @@ without a name, or is listed by the tag ``sha256-<hex>``.
 from __future__ import annotations
 
 import copy
-import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -25,7 +23,10 @@ from ...repository.repository import Repository
 from ..backends.backend import MAX_MANIFEST, Backend
 from ..backends.layout_index import IndexEntry, LayoutIndex
 from ..backends.layout_reader import LayoutReader
+from ..details import DETAILS_TYPE
+from ..items import Attachment, LayerItem
 from ..local import ATTACHMENTS
+from ..names import ItemName
 
 #: The only repository of the view; callers may use other names for it.
 _ALL = "copies"
@@ -36,15 +37,20 @@ _FALLBACK = "sha256-"
 
 @dataclass(frozen=True)
 class Copy:
-    """A manifest of a layer version that no document names, and the reference names that it has."""
+    """A manifest of a layer version and the reference names that it has, except that of a recorded version.
+
+    ``item`` is the name of a recorded version; ``is_unnamed``: there is an entry without a reference name.
+    """
 
     descriptor: Descriptor
     references: tuple[str, ...]
+    is_unnamed: bool = False
+    item: ItemName | None = None
 
 
 @dataclass(frozen=True)
 class Copies:
-    """What other tools have copied: ``unknown`` layer versions, and further reference names of recorded ``known`` versions."""
+    """What other tools have copied: ``unknown`` layer versions; and all recorded versions, ``known``."""
 
     unknown: tuple[Copy, ...]
     known: tuple[Copy, ...]
@@ -56,12 +62,7 @@ def find_copies(repository: Repository) -> Copies:
     Raises:
         Corrupt: ``repository.index``, ``repository.manifest`` if index.json is damaged, or a document.
     """
-    recorded = {
-        entry.digest
-        for kind in KINDS
-        for _name, layer in document_collections.layers(repository, kind).all()
-        for entry in layer.versions.values()
-    }
+    recorded = _recorded(repository)
     view = CopyView(repository)
     found: dict[Descriptor, list[str]] = {}
     for item in repository.layout.index():
@@ -71,26 +72,31 @@ def find_copies(repository: Repository) -> Copies:
         descriptor = Descriptor.from_json(item)
         if view.is_layer(descriptor):
             found.setdefault(descriptor, []).append(reference if isinstance(reference, str) else "")
-    copies = [
-        Copy(descriptor, tuple(sorted(filter(None, references))))
-        for descriptor, references in sorted(found.items(), key=_key)
-    ]
-    return Copies(
-        tuple(found for found in copies if found.descriptor.digest not in recorded),
-        tuple(
-            dataclasses.replace(known, references=foreign)
-            for known in copies
-            if known.descriptor.digest in recorded and (foreign := _foreign(known.references))
-        ),
-    )
+    unknown, known = [], []
+    for descriptor, references in sorted(found.items(), key=_key):
+        names, is_unnamed = tuple(sorted(filter(None, references))), "" in references
+        recorded_as = recorded.get(descriptor.digest)
+        if recorded_as is None:
+            unknown.append(Copy(descriptor, names, is_unnamed))
+        else:
+            foreign = tuple(name for name in names if not name.startswith("layers/"))
+            known.append(Copy(descriptor, foreign, is_unnamed, recorded_as))
+    return Copies(tuple(unknown), tuple(known))
+
+
+def _recorded(repository: Repository) -> dict[str, ItemName]:
+    """Return the names of all recorded versions by their digests."""
+    return {
+        entry.digest: ItemName(kind, name, version)
+        for kind in KINDS
+        for name, layer in document_collections.layers(repository, kind).all()
+        for version, entry in layer.versions.items()
+        if entry.digest is not None
+    }
 
 
 def _key(named: tuple[Descriptor, list[str]]) -> tuple[list[str], str]:
     return sorted(named[1]), named[0].digest
-
-
-def _foreign(references: Sequence[str]) -> tuple[str, ...]:
-    return tuple(reference for reference in references if not reference.startswith("layers/"))
 
 
 class CopyView(LayoutReader):
@@ -119,16 +125,21 @@ class CopyView(LayoutReader):
         content = self._content(descriptor)
         return content is not None and not content.is_index and content.artifact_type == ARTIFACT_TYPE
 
-    def attached(self) -> list[str]:
-        """Return the digests of the manifests that describe the manifest, and of those that describe them."""
-        found: list[str] = []
-        waiting = [self._digest]
-        while waiting:
-            for referrer in self.referrers(_ALL, waiting.pop()):
-                if referrer.digest not in found:
-                    found.append(referrer.digest)
-                    waiting.append(referrer.digest)
-        return found
+    def unnamed_signatures(self, layer: LayerItem) -> tuple[Attachment, ...]:
+        """Return the signatures of the manifest that have no reference of the collection yet."""
+        prefix = f"{ATTACHMENTS}/{self._digest[7:]}/"
+        stored = {name.removeprefix(prefix) for name in self._layout.references() if name.startswith(prefix)}
+        return tuple(found for found in layer.attachments if found.digest[7:] not in stored)
+
+    def details(self) -> set[str]:
+        """Return the digests of the details of the manifest, and of the signatures of these details."""
+        found = {item.digest for item in self.referrers(_ALL, self._digest, DETAILS_TYPE)}
+        return found | {item.digest for digest in found for item in self.referrers(_ALL, digest)}
+
+    def is_listing_of(self, entry: dict, digests: set[str]) -> bool:
+        """Return whether an entry of index.json is an index of referrers that lists nothing but these manifests."""
+        listed = [child.digest for child in self._children(Descriptor.from_json(entry))]
+        return _entry(entry).tag is not None and bool(listed) and digests.issuperset(listed)
 
     # --- the back end: the name of the repository is ignored ---------------------------------
 

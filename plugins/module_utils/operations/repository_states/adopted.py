@@ -31,10 +31,18 @@ def adopt_copies(options: RepositoryModuleOptions, check_mode: bool) -> Outcome:
         apply_adoption(repository, plan, options.repository.comment)
     adopted = [_adopted(adoption) for adoption in plan.adopted]
     left = [_left(copy) for copy in plan.left]
-    removed = [reference for copy in plan.known for reference in copy.references]
-    before = {"copies": [copy for adoption in adopted for copy in adoption["references"]] + removed, "layers": []}
-    after = {"copies": [], "layers": [str(adoption.layer.item) for adoption in plan.adopted]}
-    result = {"adopted": adopted, "left": left, "removed_references": removed, "message": _message(plan)}
+    removed = [reference for known in plan.known for reference in _removed(known)]
+    signatures = [attachment.digest for known in plan.known for attachment in known.layer.attachments]
+    copies = [reference for adoption in adopted for reference in adoption["references"]] + removed
+    before: dict[str, Any] = {"copies": copies, "layers": [], "signatures": []}
+    after = {"copies": [], "layers": [str(adoption.layer.item) for adoption in plan.adopted], "signatures": signatures}
+    result = {
+        "adopted": adopted,
+        "left": left,
+        "removed_references": removed,
+        "signatures_added": signatures,
+        "message": _message(plan),
+    }
     return Outcome(plan.changes, before, after, result, list(dict.fromkeys(guard.warnings)))
 
 
@@ -55,6 +63,10 @@ def _adopted(adoption: Adoption) -> dict[str, Any]:
         "signer": layer.signer,
         "has_details": layer.details.updated is not None,
     }
+
+
+def _removed(known: Adoption) -> list[str]:
+    return [*known.copy.references, *([known.layer.digest] if known.copy.is_unnamed else [])]
 
 
 def _left(left: Left) -> dict[str, Any]:

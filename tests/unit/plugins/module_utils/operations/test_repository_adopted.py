@@ -309,6 +309,41 @@ def test_signature_is_required_by_the_policy(source, target):
     assert not ensure(target, keys=[public], required=True).changed
 
 
+def test_new_signature_of_a_recorded_version_is_kept(source):
+    digest = digest_in(source, "Windows", OS)
+    add_signature(source, digest, PAIR.private)
+    planned = ensure(source, check_mode=True)
+    outcome = ensure(source)
+    assert outcome.changed
+    assert planned.result == outcome.result
+    assert len(outcome.result["signatures_added"]) == 1
+    assert f"attachments/{digest[7:]}/{outcome.result['signatures_added'][0][7:]}" in source.layout.references()
+    assert all("annotations" in item for item in source.layout.index())
+    assert not ensure(source).changed
+
+
+def test_unnamed_entry_of_a_recorded_version_is_removed(source):
+    add_entry(source, digest_in(source, "Windows", OS), None)
+    outcome = ensure(source)
+    assert outcome.changed
+    assert outcome.before != outcome.after
+    assert len(source.layout.index()) == 3
+    assert not ensure(source).changed
+
+
+def test_attachments_of_other_kinds_are_kept(source, target):
+    digest = copy(source, target, "Windows", "windows", OS)
+    empty = target.layout.put_blob(b"{}", "application/vnd.oci.empty.v1+json").to_json()
+    size = target.layout.size(digest)
+    subject = {"mediaType": MANIFEST, "digest": digest, "size": size}
+    bill = {"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": "application/x.bill", "subject": subject}
+    stored = target.layout.put_blob(json.dumps(bill | {"config": empty, "layers": [empty]}).encode(), MANIFEST)
+    add_entry(target, stored.digest, None)
+    assert names(ensure(target)) == ["os Windows 1"]
+    assert stored.digest in [item["digest"] for item in target.layout.index()]
+    assert not ensure(target).changed
+
+
 def test_unsigned_copy_is_adopted_with_a_warning_if_signatures_are_optional(source, target):
     copy(source, target, "Windows", "windows", OS)
     outcome = ensure(target, keys=[PAIR.public])
