@@ -63,6 +63,8 @@ class Exchange(http.server.BaseHTTPRequestHandler):
         try:
             if self.rule.delay:
                 time.sleep(self.rule.delay)
+            if self.rule.expire_tokens:
+                self.site.tokens.expire()
             if self.rule.cut_request == 0:
                 raise Interrupted
             if self.rule.status is not None:

@@ -39,6 +39,8 @@ class Rule:
     body: str = ""
     #: Invert the bits of the byte at this offset of the answer's body.
     corrupt: int | None = None
+    #: Make all Bearer tokens invalid, including the token of the request.
+    expire_tokens: bool = False
     #: End the answer's body after this number of bytes, with a Content-Length that says so.
     truncate: int | None = None
 
