@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 
+from ansible_collections.strata.layering.plugins.module_utils.common.progress import silent
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry import upload_session
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry.model import Patience
 from ansible_collections.strata.layering.plugins.module_utils.operations.distribution.layer_transfer import (
@@ -69,7 +70,7 @@ class TransferEnvironment:
             if before is not None:
                 before()
 
-        return Composer(lambda: ensure_transferred(options, check_mode=check), prepare)
+        return Composer(lambda: ensure_transferred(options, check_mode=check, progress=silent), prepare)
 
 
 class TransferBench:
