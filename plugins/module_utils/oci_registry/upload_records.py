@@ -15,11 +15,13 @@ import hashlib
 import os
 import time
 
+from ..common.composer_paths import TEMPORARY_PREFIX
 from .exchange import Request
 
 #: Bytes of a record, and seconds after which registries remove an unfinished upload at the latest.
 _LONGEST, _OLDEST = 16 << 10, 7 * 86400
-_SUFFIX = ".upload"
+#: The beginning of a file's name; garbage collection removes such files when they are a day old.
+_PREFIX = f"{TEMPORARY_PREFIX}upload-"
 
 
 class UploadRecord:
@@ -31,7 +33,7 @@ class UploadRecord:
         if folder is None:
             return
         key = hashlib.sha256(f"{request.url}\n{request.repository}\n{digest}".encode()).hexdigest()
-        self._path = os.path.join(folder, key + _SUFFIX)
+        self._path = os.path.join(folder, _PREFIX + key)
         with contextlib.suppress(OSError):
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             descriptor = os.open(self._path, flags, 0o600)

@@ -30,6 +30,7 @@ from ansible_collections.strata.layering.tests.integration.faults.composer impor
     RunResult,
     module_parameters,
 )
+from ansible_collections.strata.layering.tests.integration.faults.transfer_bench import TransferBench
 from ansible_collections.strata.layering.tests.sample.package import make_package
 from ansible_collections.strata.layering.tests.sample.plan import Spec
 from ansible_collections.strata.layering.tests.support.least_privilege import restrict
@@ -130,13 +131,14 @@ class CaseEnvironment:
 
 
 class FaultBench:
-    """The vCenter and the repository with which every case starts; a context manager."""
+    """The vCenter and the repository with which every case starts, or ``transfers``; a context manager."""
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
         self._folder = pathlib.Path()
         self.initial_repository = pathlib.Path()
         self.exported_vm = ""
+        self._transfers: TransferBench | None = None
 
     def __enter__(self) -> FaultBench:
         with self._stack:
@@ -152,6 +154,13 @@ class FaultBench:
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
+
+    @property
+    def transfers(self) -> TransferBench:
+        """The registry and the two sites of the cases of transfers, made when the first case needs them."""
+        if self._transfers is None:
+            self._transfers = self._stack.enter_context(TransferBench(self.initial_repository, TEMPLATE))
+        return self._transfers
 
     @contextlib.contextmanager
     def environment(self) -> Iterator[CaseEnvironment]:

@@ -29,7 +29,8 @@ def _cases(config: pytest.Config) -> list[Case]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize tests of ``case``."""
     if "case" in metafunc.fixturenames:
-        metafunc.parametrize("case", _cases(metafunc.config), ids=lambda case: case.id)
+        chosen = [case for case in _cases(metafunc.config) if not case.slow]
+        metafunc.parametrize("case", chosen, ids=lambda case: case.id)
 
 
 def pytest_sessionfinish() -> None:

@@ -94,13 +94,17 @@ _EVERYWHERE = ("RetrievePropertiesEx", "WaitForUpdatesEx")
 
 @dataclass(frozen=True)
 class Case:
-    """A cell of a table, or with a ``number`` one of several cases of a cell, and the function that runs the case."""
+    """A cell of a table, or with a ``number`` one of several cases of a cell, and the function that runs the case.
+
+    ``slow``: only the report and ``make test-distribution`` run it.
+    """
 
     table: str
     row: str
     column: str
     attempt: Callable[[FaultBench], str] = dataclasses.field(compare=False)
     number: int | None = None
+    slow: bool = False
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -29,10 +29,14 @@ SLOW_TRANSFER = {"method": "NFC:*", "after_bytes": _HALF, "delay_ms": 1500}
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """``journals``: operation -> journal entries; ``writes``: operation -> kind of file -> number of writes."""
+    """``journals``: operation -> journal entries; ``writes``: operation -> kind of file -> number of writes.
+
+    ``transfers``: push or pull -> kinds of requests to the registry.
+    """
 
     journals: dict[str, list[dict]]
     writes: dict[str, dict[str, int]]
+    transfers: dict[str, list[list]]
 
 
 def record(bench: FaultBench) -> Recording:
@@ -40,6 +44,7 @@ def record(bench: FaultBench) -> Recording:
     return Recording(
         {operation: _journal(bench, operation) for operation in (PUBLISH, REPLACE, EXPORT)},
         {operation: _writes(bench, operation) for operation in (PUBLISH, EXPORT)},
+        bench.transfers.record(),
     )
 
 

@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 
-from ansible_collections.strata.layering.tests.integration.faults import matrix, situations
+from ansible_collections.strata.layering.tests.integration.faults import matrix, situations, transfer_matrix
 from ansible_collections.strata.layering.tests.integration.faults.matrix import Case
 from ansible_collections.strata.layering.tests.integration.faults.recording import Recording, shared_recording
 from ansible_collections.strata.layering.tests.integration.faults.workers import Workers
@@ -44,12 +44,17 @@ _EXPLANATIONS = {
     situations.TRANSFERS: "Disks that move between the composer and an ESXi host, and the lease of the transfer.",
     situations.KILLS: "The composer is killed right before it writes the file in the first column, every time it does.",
     situations.CONCURRENT: "Several composers at work at the same moment.",
+    transfer_matrix.TABLES[transfer_matrix.PUSH]: (
+        "Requests of a push of an image template with its layers to a registry. The fault hits the last request of the row, and the second of "
+        "several chunks."
+    ),
+    transfer_matrix.TABLES[transfer_matrix.PULL]: "Requests of a pull of the same template into an empty repository.",
 }
 
 
 def all_cases(recording: Recording) -> list[Case]:
     """Return the whole matrix."""
-    return matrix.cases(recording) + situations.cases(recording)
+    return [*matrix.cases(recording), *situations.cases(recording), *transfer_matrix.cases(recording.transfers)]
 
 
 @functools.cache
@@ -98,7 +103,11 @@ def render(outcomes: Mapping[Key, Iterable[str]]) -> str:
 
 
 def _columns(table: str, outcomes: Mapping[Key, Iterable[str]]) -> list[str]:
-    known = [*matrix.CHANGES, *matrix.BUSY_COLUMNS, *situations.OPERATIONS, situations.OUTCOME]
+    known = (
+        [*transfer_matrix.COLUMNS]
+        if table in transfer_matrix.TABLES.values()
+        else [*matrix.CHANGES, *matrix.BUSY_COLUMNS, *situations.OPERATIONS, situations.OUTCOME]
+    )
     return sorted({key[2] for key in outcomes if key[0] == table}, key=known.index)
 
 

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 from ansible_collections.strata.layering.plugins.module_utils.common.progress import silent
-from ansible_collections.strata.layering.plugins.module_utils.oci_registry import upload_session
+from ansible_collections.strata.layering.plugins.module_utils.oci_registry import downloads, upload_session
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry.model import Patience
 from ansible_collections.strata.layering.plugins.module_utils.operations.distribution.layer_transfer import (
     ensure_transferred,
@@ -22,7 +22,7 @@ from ansible_collections.strata.layering.plugins.module_utils.operations.distrib
     LayerTransferOptions,
 )
 from ansible_collections.strata.layering.tests.integration.faults.composer import Composer, module_parameters
-from ansible_collections.strata.layering.tests.integration.faults.transfer_requests import PREFIX
+from ansible_collections.strata.layering.tests.integration.faults.transfer_requests import PREFIX, kinds
 from ansible_collections.strata.layering.tests.support.modules import run
 from ansible_collections.strata.layering.tests.support.registries import SimulatedRegistry
 
@@ -67,6 +67,7 @@ class TransferEnvironment:
         def prepare() -> None:
             # A chunk may have any size here, so that small layers have several.
             upload_session.CHUNK_UNIT = 1
+            downloads.SEGMENT = CHUNK
             if before is not None:
                 before()
 
@@ -110,6 +111,16 @@ class TransferBench:
             yield TransferEnvironment(self.registry, self._template, folder)
         finally:
             shutil.rmtree(folder)
+
+    def record(self) -> dict[str, list[list]]:
+        """Run both operations without faults and return the fields of the kinds of their requests."""
+        found = {}
+        for operation in (PUSH, PULL):
+            with self.environment(operation) as environment:
+                ended = environment.start(operation).wait()
+                assert ended.succeeded, ended
+                found[operation] = [list(dataclasses.astuple(kind)) for kind in kinds(environment.registry.journal())]
+        return found
 
     def _make_initial(self) -> None:
         shutil.copytree(self._repository, self._folder / "pushing")

@@ -9,15 +9,25 @@ either side at any time, and that at most one chunk is sent twice.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.plugins.module_utils.repository.verification import verify
 from ansible_collections.strata.layering.tests.integration.faults import checks
+from ansible_collections.strata.layering.tests.integration.faults.bench import FaultBench
 from ansible_collections.strata.layering.tests.integration.faults.composer import KILLED, RunResult
+from ansible_collections.strata.layering.tests.integration.faults.matrix import (
+    AFTER,
+    BEFORE,
+    CLOSED,
+    LOST,
+    RESUMED,
+    SUCCEEDS,
+    UNAVAILABLE,
+    Case,
+)
 from ansible_collections.strata.layering.tests.integration.faults.transfer_bench import (
     CHUNK,
     PULL,
@@ -26,23 +36,15 @@ from ansible_collections.strata.layering.tests.integration.faults.transfer_bench
     TransferEnvironment,
 )
 from ansible_collections.strata.layering.tests.integration.faults.transfer_requests import (
+    PREFIX,
     RequestKiller,
     RequestKind,
-    kinds,
 )
 from ansible_collections.strata.layering.tests.support.registries import Request
 
-SUCCEEDS, RESUMED = "succeeds", "resumed"
-UNAVAILABLE, LIMITED, BROKEN, CLOSED, HALF, LOST, EXPIRED = (
-    "HTTP 503",
-    "HTTP 429",
-    "always HTTP 500",
-    "connection closed",
-    "connection closed halfway",
-    "response lost",
-    "token expires",
-)
-BEFORE, AFTER = "killed before", "killed after"
+#: The tables.
+TABLES = {PUSH: "push to a registry", PULL: "pull from a registry"}
+LIMITED, BROKEN, HALF, EXPIRED = "HTTP 429", "always HTTP 500", "connection closed halfway", "token expires"
 #: The fields of the registry's rule for each way of failing.
 _FAILURES: dict[str, dict] = {
     UNAVAILABLE: {"status": 503, "body": "<html>busy</html>"},
@@ -58,14 +60,27 @@ COLUMNS = (*_FAILURES, BEFORE, AFTER)
 _HALF = CHUNK // 2
 #: Requests with a body that is worth cutting, and those whose answer has such a body.
 _SENDING, _RECEIVING = ("PATCH upload",), ("GET blob",)
+#: The ways of failing that every test run tries; the job of distribution tries all.
+_ALWAYS_TRIED = (BROKEN, LOST, HALF, AFTER)
 
 
-def record(bench: TransferBench, operation: str) -> list[RequestKind]:
-    """Run an operation without faults and return the kinds of its requests."""
-    with bench.environment(operation) as environment:
-        ended = environment.start(operation).wait()
-        assert ended.succeeded, ended
-        return kinds(environment.registry.journal())
+def cases(recorded: Mapping[str, Sequence[Sequence]]) -> list[Case]:
+    """Return the cases of both operations, from what ``TransferBench.record`` returned."""
+    return [
+        Case(TABLES[operation], kind.name, column, _failing(operation, kind, column), slow=_is_slow(kind, column))
+        for operation in TABLES
+        for kind in (RequestKind(*values) for values in recorded[operation])
+        for column in columns(kind)
+    ]
+
+
+def _is_slow(kind: RequestKind, column: str) -> bool:
+    tried = kind.changes or kind.name in _RECEIVING
+    return not (tried and column in _ALWAYS_TRIED) and (kind.name, column) != ("PATCH upload", EXPIRED)
+
+
+def _failing(operation: str, kind: RequestKind, column: str) -> Callable[[FaultBench], str]:
+    return lambda bench: attempt(bench.transfers, operation, kind, column)
 
 
 def columns(kind: RequestKind) -> Iterable[str]:
@@ -105,7 +120,6 @@ def attempt(bench: TransferBench, operation: str, kind: RequestKind, column: str
             assert ended.code != KILLED
         else:
             assert ended.code == KILLED, "the request was never made"
-        # Chunks whose answer was lost, or that met an old token, arrive twice.
         return settle(environment, operation, ended)
 
 
@@ -127,14 +141,13 @@ def settle(environment: TransferEnvironment, operation: str, ended: RunResult) -
     check_registry(environment)
     repository = environment.repository(operation)
     assert verify(Repository.open(str(repository))) == []
-    kept = _stored(environment) if operation == PULL else 0
     environment.registry.rules.clear()
     first = environment.registry.journal()
     environment.registry.clear_journal()
     following = environment.start(operation).wait()
     assert following.succeeded, f"the next run ended with {following.code}: {following.message}"
-    check_moved(operation, first, environment.registry.journal(), environment, kept)
-    check_complete(environment, operation)
+    check_moved(environment, operation, [*first, *environment.registry.journal()])
+    check_complete(environment, operation, claimed=not following.changed)
     again = environment.start(operation).wait()
     assert again.succeeded, again
     assert not again.changed, again.result
@@ -143,17 +156,18 @@ def settle(environment: TransferEnvironment, operation: str, ended: RunResult) -
     return SUCCEEDS if ended.succeeded else f"`{ended.code}`"
 
 
-def check_moved(
-    operation: str, first: list[Request], second: list[Request], environment: TransferEnvironment, kept: int
-) -> None:
-    """Check that both runs together transferred no more than all blobs and one chunk."""
+def check_moved(environment: TransferEnvironment, operation: str, journal: list[Request]) -> None:
+    """Check that all runs together transferred no more than all blobs and one chunk."""
+    part = "/blobs/uploads/" if operation == PUSH else "/blobs/"
+    # What a registry refuses with an error is not data that it received.
+    entries = [entry for entry in journal if part in entry.target and entry.status < 400]
     if operation == PUSH:
         # Every blob of the registry came from these runs.
         total = sum(path.stat().st_size for path in environment.registry.data.rglob("_blobs/*"))
-        moved = sum(entry.received for entry in (*first, *second) if "/blobs/uploads/" in entry.target)
+        moved = sum(entry.received for entry in entries)
     else:
-        total = _stored(environment)
-        moved = kept + sum(entry.sent for entry in second if "/blobs/" in entry.target)
+        total = sum(path.stat().st_size for path in (environment.pulling / "blobs" / "sha256").iterdir())
+        moved = sum(entry.sent for entry in entries)
     assert moved <= total + CHUNK, f"{moved} bytes were transferred for {total} bytes"
 
 
@@ -172,14 +186,17 @@ def check_registry(environment: TransferEnvironment) -> None:
                     assert path.is_file() and path.stat().st_size == blob["size"], (name, tag, blob)
 
 
-def check_complete(environment: TransferEnvironment, operation: str) -> None:
-    """Check that the registry has the template and its layers, and after a pull the repository as well; no claim is alive."""
+def check_complete(environment: TransferEnvironment, operation: str, *, claimed: bool = False) -> None:
+    """Check that the registry has the template and its layers, and that the repository is sound.
+
+    ``claimed``: a claim may be left. A run that finds nothing to do does not release the claim of a run that was killed when all
+    was done; this claim ends after ten minutes.
+    """
     check_registry(environment)
     tags = environment.registry.tags()
-    shown = {name: named for name, named in tags.items() if set(named) - {tag for tag in named if "-" in tag}}
     for part in ("os", "app", "templates", "catalog"):
-        assert any(name.startswith(f"{PREFIX_OF}{part}") for name in shown), (part, tags)
-    if operation == PUSH:
+        assert any(named for name, named in tags.items() if name.startswith(f"{PREFIX}/{part}")), (part, tags)
+    if operation == PUSH and not claimed:
         assert not [tag for named in tags.values() for tag in named if tag.startswith("claim.")], tags
     repository = environment.repository(operation)
     checks.check_repository(environment, repository)  # type: ignore[arg-type]
@@ -187,9 +204,3 @@ def check_complete(environment: TransferEnvironment, operation: str) -> None:
 
 def _manifest(data: pathlib.Path, name: str, digest: str) -> dict:
     return dict(json.loads(data.joinpath(*name.split("/"), "_manifests", digest.partition(":")[2]).read_bytes()))
-
-
-def _stored(environment: TransferEnvironment) -> int:
-    """Return the bytes of the blobs in the repository that pulls, including unfinished ones."""
-    blobs = environment.pulling / "blobs" / "sha256"
-    return sum(path.stat().st_size for path in blobs.iterdir())

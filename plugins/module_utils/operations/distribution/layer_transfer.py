@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from ...common.errors import InvalidInput
@@ -48,7 +49,8 @@ def ensure_transferred(options: LayerTransferOptions, *, check_mode: bool, progr
 def _transferred(options: LayerTransferOptions, local: Local, check_mode: bool, progress: Progress) -> Outcome:
     pull = options.state is TransferState.PULLED
     guard = options.verification.guard() if pull else options.signing.guard()
-    with open_remote(options.remote, guard, create=not pull, writable=not pull and not check_mode) as remote:
+    remote_options = options.remote.remembering_uploads(os.path.join(local.repository.path, "tmp"))
+    with open_remote(remote_options, guard, create=not pull, writable=not pull and not check_mode) as remote:
         rules = Rules(
             pull=pull,
             known=known_templates(local.repository, remote.identity),

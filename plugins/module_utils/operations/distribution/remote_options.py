@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,12 @@ class RemoteOptions:
     file: str | None = None
     credentials: ShareCredentials = ShareCredentials()
     flat: bool = False
+
+    def remembering_uploads(self, folder: str) -> RemoteOptions:
+        """Return these options with an existing folder in which unfinished uploads are remembered for the next run."""
+        if self.registry is None:
+            return self
+        return dataclasses.replace(self, registry=dataclasses.replace(self.registry, uploads_folder=folder))
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> RemoteOptions:
