@@ -39,6 +39,8 @@ class Downloads:
     def download(self, repository: str, digest: str, size: int, target: str, *, progress: Progress = silent) -> None:
         """Write a blob to the file ``target``, which exists only when it is complete and its digest was checked.
 
+        A target that a killed run has completed is kept.
+
         Raises:
             NotFound: ``oci_registry.blob_missing``.
             Corrupt: ``oci_registry.blob_digest``, ``oci_registry.blob_size``, ``oci_registry.answer``.
@@ -47,6 +49,9 @@ class Downloads:
             StrataError: as ``Requester.answer``.
         """
         with PartialFile(target, digest, size, SEGMENT) as part:
+            if part.is_finished():
+                part.remove()
+                return
             while True:
                 resumed = bool(part.done)
                 if self._read(repository, digest, part, progress) == digest:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import threading
@@ -38,6 +39,7 @@ class PartialFile:
             StrataError: ``common.host_io`` for other failures of the file system.
         """
         self._target = target
+        self._digest = digest
         self.path, self._list_path = f"{target}.part", f"{target}.segments"
         self.size = size
         self.segment = segment
@@ -117,6 +119,18 @@ class PartialFile:
                 os.ftruncate(self._data, self.size)
             except OSError as error:
                 raise self.failed(error) from error
+
+    def is_finished(self) -> bool:
+        """Return whether the target exists and has the digest."""
+        try:
+            with open(self._target, "rb") as stream:
+                if os.fstat(stream.fileno()).st_size != self.size:
+                    return False
+                return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}" == self._digest
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise self.failed(error) from error
 
     def finish(self) -> None:
         """Give the complete file its name."""

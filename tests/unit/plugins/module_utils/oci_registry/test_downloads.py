@@ -167,6 +167,15 @@ registry.download({REPOSITORY!r}, {DIGEST!r}, {len(DATA)}, {str(target)!r})
     assert [entry.headers["range"] for entry in reads(stored)] == [f"bytes={2 * SEGMENT}-{len(DATA) - 1}"]
 
 
+@pytest.mark.parametrize(("content_of_target", "requests"), [(DATA, 0), (DATA[:-1], 3), (bytes(len(DATA)), 3)])
+def test_target_that_a_killed_run_has_completed_is_kept(stored, target, content_of_target, requests):
+    target.write_bytes(content_of_target)
+    download(stored, target)
+    assert target.read_bytes() == DATA
+    assert len(reads(stored)) == requests
+    assert os.listdir(target.parent) == ["blob"]
+
+
 def test_damaged_bytes_are_refused_and_removed(stored, target):
     stored.rules.add("GET", "/blobs/", corrupt=5, count=None)
     with pytest.raises(Corrupt) as caught:

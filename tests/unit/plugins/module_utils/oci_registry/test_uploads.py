@@ -225,12 +225,12 @@ def test_next_run_resumes_the_session_of_a_killed_run(simulated_registry, path, 
     simulated_registry.rules.add("PATCH", skip=2, cut_request=0, count=4)
     with connect(simulated_registry, uploads_folder=str(tmp_path)) as registry, pytest.raises(StrataError):
         upload(registry, path)
-    assert len(list(tmp_path.glob("*.upload"))) == 1
+    assert len(list(tmp_path.glob(".strata-tmp-upload-*"))) == 1
     with connect(simulated_registry, uploads_folder=str(tmp_path)) as registry:
         assert upload(registry, path) is Uploaded.SENT
     assert stored(simulated_registry) == DATA
     assert sent(simulated_registry) == len(DATA)
-    assert list(tmp_path.glob("*.upload")) == []
+    assert list(tmp_path.glob(".strata-tmp-upload-*")) == []
 
 
 def test_next_run_begins_again_if_the_session_is_gone(simulated_registry, path, tmp_path):
