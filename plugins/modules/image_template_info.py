@@ -168,6 +168,11 @@ templates:
     created:
       description: When the template was created.
       type: str
+    former_names:
+      description: The names that the template had.
+      returned: if the template was renamed
+      type: list
+      elements: str
     content_digest:
       description: The digest of all inputs that determine the content of the image.
       type: str

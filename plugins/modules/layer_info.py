@@ -105,6 +105,23 @@ layers:
         source:
           description: The source of the version, such as the folder and registry files, the packaged disk, or the OVF package.
           type: dict
+        cloned_from:
+          description: The version of which this version is a clone.
+          returned: if the version is a clone
+          type: dict
+          contains:
+            kind:
+              description: The kind of layer.
+              type: str
+            name:
+              description: Name of the layer.
+              type: str
+            version:
+              description: Name of the version.
+              type: str
+            digest:
+              description: Digest of the version.
+              type: str
         script:
           description: The script of the version, null without a script.
           type: dict

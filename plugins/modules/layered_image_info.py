@@ -110,6 +110,11 @@ images:
     last_used:
       description: Time at which M(strata.layering.horizon_image_push) last replaced the image in a pool or farm, in UTC; null if never.
       type: str
+    former_templates:
+      description: Former names of the template. The settings of the VM have one of them if the image was published before a rename.
+      returned: if the template was renamed
+      type: list
+      elements: str
     datastore_path:
       description: Path of the configuration file of the VM when it was published.
       type: str
