@@ -96,7 +96,7 @@ class Remote:
 
     # --- listing ----------------------------------------------------------------------------
 
-    def entries(self) -> list[CatalogEntry]:
+    def names(self) -> list[CatalogEntry]:
         """Return all layers and templates that the catalogue names, sorted."""
         found = []
         for tag in self.backend.tags(self.naming.catalog):
@@ -104,23 +104,6 @@ class Remote:
             if entry is not None:
                 found.append(entry)
         return sorted(found, key=lambda entry: (entry.kind, entry.name, entry.path or ""))
-
-    def items(self) -> list[Listed]:
-        """Return all layer versions and templates that the catalogue names, sorted by name."""
-        found: list[Listed] = []
-        for entry in self.entries():
-            if entry.kind == TEMPLATE:
-                location = self.naming.location(ItemName(TEMPLATE, entry.name), entry.path)
-                digest = self.backend.digest_of(location.repository, location.tag)
-                if digest is not None:
-                    found.append(Listed(ItemName(TEMPLATE, entry.name), digest, location, entry.path))
-            else:
-                found += self.versions(CatalogEntry(entry.kind, entry.name, entry.path))
-        return found
-
-    def names(self) -> list[CatalogEntry]:
-        """Return all layers and templates that the catalogue names, sorted."""
-        return [CatalogEntry(entry.kind, entry.name, entry.path) for entry in self.entries()]
 
     def version_names(self, entry: CatalogEntry) -> list[str]:
         """Return the versions of a layer, oldest first; an empty list if there is no such layer."""
@@ -146,7 +129,7 @@ class Remote:
             if usual is not None and (usual.kind, usual.name) == key:
                 self._paths[key] = usual.path
             else:
-                self._paths = {(entry.kind, entry.name): entry.path for entry in self.entries()}
+                self._paths = {(entry.kind, entry.name): entry.path for entry in self.names()}
                 self._has_all_paths = True
         return self._paths.get(key)
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ...common.errors import StrataError, Unavailable
@@ -26,11 +26,15 @@ _ATTEMPTS, _PAUSE = 4, 2.0
 
 @dataclass(frozen=True)
 class Survey:
-    """What a registry has. ``generation`` is that of the moment, None if the registry was never changed."""
+    """What a registry has. ``generation`` is that of the moment, None if the registry was never changed.
+
+    ``moved`` are layer versions of this repository whose tags hold something else in the registry.
+    """
 
     generation: str | None
     layers: Mapping[ItemName, LayerItem]
     templates: Mapping[str, TemplateItem]
+    moved: frozenset[ItemName] = frozenset()
 
     def digests(self) -> dict[ItemName, str]:
         """Return the digest of each item."""
@@ -100,7 +104,15 @@ class _Reader:
                     if layer is not None:
                         layers[listed.item] = layer
             self.progress("compare with the upstream", 100 * number // len(names), 100)
-        return Survey(self.generation, layers, templates)
+        return Survey(self.generation, layers, templates, frozenset(self._moved(layers)))
+
+    def _moved(self, found: Mapping[ItemName, LayerItem]) -> Iterator[ItemName]:
+        """Yield layer versions of this repository that were not found, although their tags exist."""
+        for item in self.local.items():
+            if item.is_layer and item not in found:
+                location = self.remote.find(item)
+                if self.remote.backend.digest_of(location.repository, location.tag) is not None:
+                    yield item
 
 
 def read_layer(remote: Remote, local: Local, listed: Listed) -> LayerItem | None:

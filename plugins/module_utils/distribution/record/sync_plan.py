@@ -189,6 +189,12 @@ class _Planner:
         """Yield what the registry had once and does not have any more: templates first, then users before what they use."""
         present = self.found.digests()
         gone = [item for item in self.local.items() if item not in present and self._was_received(item)]
+        for item in self.found.moved.intersection(gone):
+            self.plan.refuse(
+                item,
+                f"The tag of the {item} in {self.label} holds something else. The layer version is kept as it is here.",
+            )
+        gone = [item for item in gone if item not in self.found.moved]
         yield from (item for item in gone if item.kind == TEMPLATE)
         layers = {item: layer for item in gone if item.is_layer if (layer := self.local.layer(item)) is not None}
         yield from (layer.item for layer in reversed(_built_in_order(layers)))

@@ -226,7 +226,7 @@ def test_other_name_of_the_same_path_is_refused(home, other, any_remote):
     plan = plan_push(other, any_remote, Selection(layers=(LayerChoice("app", "EDITOR"),)))
     assert [problem.code for problem in plan.problems] == ["distribution.other_title"]
     push(other, any_remote, Selection(layers=(LayerChoice("app", "EDITOR", None, "tools/editor"),)))
-    assert ItemName("app", "EDITOR", "1.0") in [listed.item for listed in any_remote.items()]
+    assert CatalogEntry("app", "EDITOR", "tools/editor") in any_remote.names()
 
 
 def test_copy_between_two_repositories(home, other):

@@ -159,5 +159,16 @@ def test_replaced_layer_version_that_is_in_use_is_kept(builder, user, backend):
     before = user.documents()
     move_tag(backend, APP, "1.0", backend.digest_of(APP, "2.0"))
     result = user.sync(full=True)
-    assert len(result.warnings) == 1
+    assert len(result.conflicts) == 1
+    assert user.documents() == before
+
+
+def test_replaced_layer_version_that_nothing_uses_is_kept(builder, user, backend):
+    for version in ("2.0", "3.0"):
+        add_app_layer(builder.repository, "Editor", version, b"archive of " + version.encode(), os_layer=WINDOWS)
+    user.sync()
+    before = user.documents()
+    move_tag(backend, APP, "3.0", backend.digest_of(APP, "2.0"))
+    result = user.sync(full=True)
+    assert (len(result.conflicts), result.changes) == (1, [])
     assert user.documents() == before
