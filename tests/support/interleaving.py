@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run functions in threads of which one runs at a time; a seed decides where they take turns."""
+"""Run functions in threads, a single function at a time; a seed decides where they take turns."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Interleaving:
             self._condition.wait_for(lambda: self._turn == number or bool(self._errors))
 
     def sleep(self, seconds: float) -> None:
-        """Let the other functions take a few turns, whatever the number of seconds."""
+        """Let the other functions take a few turns for any number of seconds."""
         for _turn in range(self._random.randrange(1, 40)):
             self.pause()
 

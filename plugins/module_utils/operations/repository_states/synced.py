@@ -59,6 +59,8 @@ def _outcome(repository: Repository, label: str, found: SyncResult, check_mode: 
     }
     before = {str(change.item): change.before for change in found.changes if change.before is not None}
     after = {str(change.item): change.after for change in found.changes if change.after is not None}
+    if evicted.blobs:
+        before["evicted"], after["evicted"] = {"blobs": evicted.blobs}, {"blobs": []}
     return Outcome(bool(found.changes or evicted.blobs), before, after, result, [*warnings, *more])
 
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Two composers change one registry of record at random, interleaved at each request; a model checks every step.
 
-No update is lost: whatever replaces a description or a template was made with knowledge of what it replaces. No reference
+No update is lost: a description or a template is replaced only with knowledge of what it replaces. No reference
 dangles: what a layer or a template names exists, here and in the registry, at every moment. STRATA_SEEDS in the environment is
 the number of seeds; the slow job sets it.
 """
@@ -73,10 +73,10 @@ class Model:
         self.changes += 1
         versions = self._versions()
         present = set(versions.values())
-        for place, digest in versions.items():
-            assert self.versions.get(place, digest) == digest, f"{place} has other content"
-            for base in self._bases(place, digest):
-                assert base in present, f"{place} was built on {base}, which does not exist"
+        for tagged, digest in versions.items():
+            assert self.versions.get(tagged, digest) == digest, f"{tagged} has other content"
+            for base in self._bases(tagged, digest):
+                assert base in present, f"{tagged} was built on {base}, which does not exist"
         self.versions = versions
         self._check_descriptions(versions)
         self._check_templates(present)
@@ -92,15 +92,15 @@ class Model:
     def _config(self, repository: str, manifest: dict) -> dict:
         return parsed(self.registry.repositories[repository].blobs[manifest["config"]["digest"]])
 
-    def _bases(self, place: str, digest: str) -> list[str]:
-        repository = place.rpartition(":")[0]
+    def _bases(self, tagged: str, digest: str) -> list[str]:
+        repository = tagged.rpartition(":")[0]
         config = self._config(repository, parsed(self.registry.repositories[repository].manifests[digest]))
         listed = [config.get("os_layer"), *(config.get("prerequisites") or ())]
         return [item["digest"] for item in listed if item]
 
     def _check_descriptions(self, versions: dict[str, str]) -> None:
         found: dict[str, tuple[str, str]] = {}
-        present = {(place.rpartition(":")[0], digest) for place, digest in versions.items()}
+        present = {(tagged.rpartition(":")[0], digest) for tagged, digest in versions.items()}
         for repository, content in self.registry.repositories.items():
             for data in content.manifests.values():
                 manifest = parsed(data)
