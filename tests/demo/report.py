@@ -15,6 +15,7 @@ from ..support import modules
 from .first_start import Script
 from .horizon import POOL, PoolState
 from .playbook import Run
+from .second_site import SecondSite
 
 _KINDS = {"os": "OS", "app": "app", "platform": "platform"}
 _STEPS = ("compose", "upload", "power_on", "scripts", "snapshot")
@@ -83,7 +84,7 @@ class Results:
     """Input of a report.
 
     ``prepared``: preparations with their durations in seconds; ``scripts``: the scripts on the disks of the first and of
-    the last image; ``pools``: the states of the Horizon pool in order; ``locations``: where objects are, as (object, location).
+    the last image; ``pools``: the states of the Horizon pool in order; ``second_site``: the transfers; ``locations``: where objects are, as (object, location).
     """
 
     repository: pathlib.Path
@@ -91,6 +92,7 @@ class Results:
     prepared: list[tuple[str, float]]
     scripts: tuple[list[Script], list[Script]]
     pools: list[PoolState]
+    second_site: SecondSite
     locations: list[tuple[str, str]]
 
 
@@ -124,6 +126,7 @@ def build(title: str, summary: str, results: Results) -> Report:
             _bytes(results.runs),
             _durations(results.runs),
             pool_table(results.pools),
+            _transfers(results.second_site),
             _layers(results.repository, results.runs),
             *([_registry(plan["registry"])] if plan["registry"] else []),
             _scripts(results.scripts),
@@ -233,6 +236,17 @@ def pool_table(pools: list[PoolState]) -> Table:
     ]
     headings = ["", "image", "machines", "duration"]
     return Table(f"The Horizon pool {POOL}", headings, rows, numbers=frozenset({3}))
+
+
+def _transfers(site: SecondSite) -> Table:
+    names = ("push from the first site", "pull to the second site", "second pull")
+    rows = [
+        [name, size(moved), seconds(time)] for name, moved, time in zip(names, site.moved, site.seconds, strict=True)
+    ]
+    digest = site.image.partition(":")[2][:_SHORT] if site.image else ""
+    return Table(
+        f"Second site: composed the same image, {digest}", ["transfer", "moved", "duration"], rows, frozenset({1, 2})
+    )
 
 
 def _registry(findings: list[dict]) -> Table:

@@ -13,13 +13,15 @@ import pathlib
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 
 from ..sample.cache import cached_disk
 from ..sample.plan import Manifest, Spec
 from ..support import pypi_samples
 from ..support.horizon_simulator import HorizonSimulator
+from ..support.registries import SimulatedRegistry
 from ..support.simulator import Simulator, binary
-from . import apps, checks, first_start, horizon, lookaround, os_machine, packaging, page, report, text
+from . import apps, checks, first_start, horizon, lookaround, os_machine, packaging, page, report, second_site, text
 from .playbook import PlaybookFailed, Run, run_playbook
 from .steps import Steps
 
@@ -36,7 +38,8 @@ _SUMMARY = (
     "An image template combines it with three app layers, of which two were captured from installers. "
     "The image was published as a VM, which ran its scripts and has a snapshot. "
     "It was then pushed to a pool of a simulated Horizon. A second run changed nothing. A third run published a new version of one app layer and "
-    "gave it to a single machine of the pool. Then the image was promoted to all machines, and the pool returned to the first image."
+    "gave it to a single machine of the pool. Then the image was promoted to all machines, and the pool returned to the first image. "
+    "A second site pulled the image template from a registry and composed the same image."
 )
 
 
@@ -161,15 +164,28 @@ def _demonstrate(
     returned = run("horizon", horizon_pools=horizon.entry(image="previous"))
     checks.check_all_machines(returned.push, pool("rollback", returned), old)
     checks.require(not connection_server.logoffs(), "A push logged a user off.")
+    steps.say("\n  6. A second site pulls the image template from a registry and composes the same image")
+    site = _second_site(run, work, third.task["template"], steps)
     results = report.Results(
         work / "repository",
         (first, second, third),
         prepared,
         (first_scripts, last_scripts),
         pools,
+        site,
         _locations(first, third, work),
     )
     _show(report.build(_TITLE, _SUMMARY, results), steps)
+
+
+def _second_site(run: Callable[..., Run], work: pathlib.Path, template: str, steps: Steps) -> second_site.SecondSite:
+    first, second = str(work / "repository"), second_site.create(work / "second-repository")
+    with SimulatedRegistry(work / "registry") as registry:
+        pushed = run("distribute", **second_site.push_variables(registry.address, template))
+        pull = second_site.pull_variables(registry.address, template, second, "simulated")
+        pulled, again = run("distribute", **pull), run("distribute", **pull)
+    with steps.step("Compose the image at the second site"):
+        return second_site.check(first, second, template, work / "second-site.vmdk", (pushed, pulled, again))
 
 
 def _locations(first: Run, last: Run, work: pathlib.Path) -> list[tuple[str, str]]:
