@@ -140,7 +140,6 @@ class Folder(LayoutReader):
             return Uploaded.PRESENT
         self._prepare()
         if size >= _LARGE:
-            self._check_space(digest, size)
             self._upload_large(digest, size, source, progress)
         else:
             with self._writing(), open_source(source) as stream, self._create(blob_file(digest)) as target:
@@ -150,9 +149,13 @@ class Folder(LayoutReader):
     def _upload_large(self, digest: str, size: int, source: str | bytes, progress: Progress) -> None:
         """Store a blob, and continue what a killed run of any composer has left of it."""
         path, temporary = blob_file(digest), f"{TEMPORARY_PREFIX}part-{digest[7:]}"
-        status = self._share.stat(f"{BLOBS}/{temporary}")
-        if status is not None and status.size > size:
-            self._share.remove(f"{BLOBS}/{temporary}")
+        partial = f"{BLOBS}/{temporary}"
+        status = self._share.stat(partial)
+        stored = status.size if status is not None else 0
+        if stored > size:
+            self._share.remove(partial)
+            stored = 0
+        self._check_space(digest, size - stored)
         try:
             with self._writing(), open_source(source) as stream, self._share.resume(path, temporary) as target:
                 copy_verified(stream, target, digest, size, progress, done=target.tell())
@@ -340,15 +343,15 @@ class Folder(LayoutReader):
                 with self._create(blob_file(digest)) as stream:
                     stream.write(data)
 
-    def _check_space(self, digest: str, size: int) -> None:
+    def _check_space(self, digest: str, needed: int) -> None:
         free = self._share.space()[0]
-        if free < size:
+        if free < needed:
             raise NoSpace(
-                f"The folder {self._share.name} has {free} bytes free; the blob {digest} needs {size} bytes.",
+                f"The folder {self._share.name} has {free} bytes free; the blob {digest} needs {needed} bytes.",
                 code="distribution.folder_no_space",
                 hint="Free space on the share, or use a different folder.",
                 free=free,
-                needed=size,
+                needed=needed,
             )
 
     @contextlib.contextmanager

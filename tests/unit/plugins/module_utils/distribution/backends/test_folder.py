@@ -17,6 +17,7 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
     Conflict,
     Corrupt,
     InvalidInput,
+    NoSpace,
     NotFound,
     StrataError,
     Unavailable,
@@ -208,6 +209,22 @@ def test_upload_of_wrong_or_few_data_leaves_nothing(target_folder):
         _partial(target_folder, data).write_bytes(bytes(5 << 20))
         folder.upload(EDITOR, digest(data), len(data), data)
         assert folder.read_blob(EDITOR, digest(data), len(data)) == data
+
+
+@pytest.mark.usefixtures("_small_blobs_are_resumed")
+def test_full_share_is_noticed_before_a_large_blob_is_written(target_folder, monkeypatch):
+    data = os.urandom(4 << 20)
+    with target_folder.open(create=True) as folder:
+        with pytest.raises(_Killed):
+            _upload_until(folder, data, 3 << 20)
+        partial = _partial(target_folder, data).stat().st_size
+        monkeypatch.setattr(type(folder.share), "space", lambda share: (len(data) - partial - 1, 1 << 30))
+        with pytest.raises(NoSpace) as error:
+            folder.upload(EDITOR, digest(data), len(data), data)
+        assert code_of(error) == "distribution.folder_no_space"
+        assert error.value.details["needed"] == len(data) - partial
+        monkeypatch.setattr(type(folder.share), "space", lambda share: (len(data) - partial, 1 << 30))
+        folder.upload(EDITOR, digest(data), len(data), data)
 
 
 @pytest.mark.usefixtures("_small_blobs_are_resumed")
