@@ -9,6 +9,7 @@ import os
 
 import pytest
 
+from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
 from ansible_collections.strata.layering.tests.support.signing_keys import KeyPair, key_pair
 from ansible_collections.strata.layering.tests.support.sites import LAYERS, add_template
@@ -84,6 +85,23 @@ def test_signatures_travel_through_a_site(berlin, madrid, registry, pair, signin
         if item["name"] == "Runtime"
     ]
     assert found["versions"][0]["signed_by"] is not None
+
+
+def test_change_of_keys_reaches_sites_that_have_the_content(berlin, madrid, registry, pair, signing):
+    push(berlin, registry, **OFFICE, **signing)
+    pull(madrid, registry, **OFFICE, verify_keys=[pair.public])
+    new = key_pair()
+    push(berlin, registry, **OFFICE, sign_key_content=new.private)
+    options = registry | OFFICE | {"verify_keys": [new.public], "state": "pulled"}
+
+    def attachments() -> list:
+        names = Repository.open(os.fspath(madrid.path)).layout.references()
+        return sorted(name for name in names if name.startswith("attachments/"))
+
+    result = converges("layer_transfer", attachments, **madrid.options, **options)
+    layers = [item for item in result["transfers"] if item["kind"] != "template"]
+    assert {(item["action"], *item["changes"]) for item in layers} == {("updated", "signatures")}
+    assert len({name.split("/")[1] for name in attachments()}) * 2 == len(attachments())
 
 
 def test_details_of_someone_else_are_not_signed(berlin, madrid, registry, pair, signing):

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...distribution.attachments import new_attachments
 from ...distribution.decision import Action
 from ...distribution.items import Item, LayerItem
 from ...distribution.local import Local
@@ -100,6 +101,12 @@ class TransferResults:
         changed = [step for step in self.plan.steps if step.changes]
         before = {str(step.item): _shown(step.target) for step in changed if step.target}
         after = {str(step.item): _after(step) for step in changed}
+        for step in changed:
+            if step.action is Action.SIGNATURES and step.target:
+                shown, existing = before[str(step.item)], {item.digest for item in step.target.attachments}
+                added = {item.digest for item in new_attachments(step.source, step.target)}
+                after[str(step.item)] = shown | {"signatures": sorted(existing | added)}
+                before[str(step.item)] = shown | {"signatures": sorted(existing)}
         for step in self.plan.steps:
             if step.item in self.signed:
                 before.setdefault(str(step.item), {})["signed"] = False
