@@ -17,6 +17,7 @@ from ...distribution.names import Naming
 from ...distribution.record.connection import RecordConnection
 from ...distribution.trust import SignatureGuard
 from ...oci_registry.model import RegistryAddress, RegistryConnection
+from ...oci_registry.upload_records import uploads_folder
 from ...repository.repository import Repository
 from ...repository.upstream import REQUIRED, UpstreamSettings
 from ...shares.open import ShareCredentials, open_share
@@ -93,6 +94,7 @@ def _registry_connection(settings: UpstreamSettings) -> RegistryConnection:
         plain_http=settings.plain_http,
         credentials_file=settings.registry_auth_file,
         proxy=settings.proxy,
+        uploads_folder=uploads_folder(),
     )
 
 
