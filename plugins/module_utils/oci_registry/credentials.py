@@ -66,6 +66,13 @@ class CredentialStore:
                 self._found[repository] = self._search(repository)
             return self._found[repository]
 
+    def account(self, repository: str) -> str:
+        """Return the account for a repository in a sentence."""
+        credentials = self.find(repository)
+        if credentials is None:
+            return "a client without credentials"
+        return f"the user {credentials.username}" if credentials.username else "the owner of the identity token"
+
     def _search(self, repository: str) -> Credentials | None:
         if self._files is None:
             self._files = list(self._read_files())

@@ -124,7 +124,7 @@ class Patience:
 
     connect: float = 30
     read: float = 120
-    attempts: int = 5
+    attempts: int = 7
     pause: float = 1
     longest_pause: float = 30
     throttled: float = 600

@@ -72,15 +72,17 @@ def is_rate_limit(answer: Answer) -> bool:
     )
 
 
-def refused(request: Request, answer: Answer, connection: RegistryConnection, secrets: Secrets) -> StrataError:
-    """Return the error for an answer that is not a success."""
+def refused(
+    request: Request, answer: Answer, connection: RegistryConnection, secrets: Secrets, account: str
+) -> StrataError:
+    """Return the error for an answer that is not a success; ``account`` names the account in a sentence."""
     refusal = read_refusal(answer, secrets)
     label = f"{connection.label[0].upper()}{connection.label[1:]}"
     facts: dict[str, Any] = {"status": refusal.status, "registry_codes": list(refusal.codes)}
     facts |= {"method": request.method, "repository": request.repository}
     status = refusal.status
     if status == 401:
-        return _login(connection, refusal, facts)
+        return _login(connection, refusal, account, facts)
     if is_rate_limit(answer):
         return Unavailable(
             f"{label} limits the rate of requests for {request.subject}: {refusal.reason}.",
@@ -91,7 +93,7 @@ def refused(request: Request, answer: Answer, connection: RegistryConnection, se
         )
     if status == 403:
         return Unavailable(
-            f"{label} denies {account(connection)} the access to {request.subject}: {refusal.reason}.",
+            f"{label} denies {account} the access to {request.subject}: {refusal.reason}.",
             code="oci_registry.forbidden",
             hint=f"Give the account the right to {_right(request.method)} the repository {request.repository}. "
             "Some registries answer so if the project or repository does not exist.",
@@ -144,22 +146,17 @@ def _state_error(request: Request, refusal: Refusal, label: str, facts: dict[str
     )
 
 
-def _login(connection: RegistryConnection, refusal: Refusal, facts: dict[str, Any]) -> StrataError:
+def _login(connection: RegistryConnection, refusal: Refusal, account: str, facts: dict[str, Any]) -> StrataError:
     if connection.username is None:
         hint = "Set registry_username and registry_password, or check the file of registry_auth_file (podman login)."
     else:
         hint = "Check registry_username and registry_password. The account may need a robot account or an access token."
     return InvalidInput(
-        f"{connection.label[0].upper()}{connection.label[1:]} rejected the login of {account(connection)}: {refusal.reason}.",
+        f"{connection.label[0].upper()}{connection.label[1:]} rejected the login of {account}: {refusal.reason}.",
         code="oci_registry.login",
         hint=hint,
         **facts,
     )
-
-
-def account(connection: RegistryConnection) -> str:
-    """Return the account in a sentence."""
-    return f"the user {connection.username}" if connection.username else "the configured account"
 
 
 def _right(method: str) -> str:

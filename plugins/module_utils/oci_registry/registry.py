@@ -184,7 +184,8 @@ def _ping(requester: Requester) -> None:
     """Log in, and check that the server is a registry."""
     request = Request("GET", requester.endpoints.ping, requester.connection.address.prefix, "its start page")
     try:
-        answer = requester.answer(request, 200, 404)
+        # A wrong address is reported after seconds; a registry that restarts during a transfer gets more time.
+        answer = requester.answer(request, 200, 404, attempts=2)
     except InvalidInput as error:
         if error.code != "oci_registry.login":
             raise

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 from ..common.errors import Corrupt, StrataError, Unavailable
@@ -35,10 +36,13 @@ class Requester:
         self.endpoints = Endpoints(connection)
         self.secrets = Secrets()
         self.transport = Transport(connection)
-        self._authorizer = Authorizer(connection, CredentialStore(connection), self.secrets, self._fetch_token)
+        self._credentials = CredentialStore(connection)
+        self._authorizer = Authorizer(connection, self._credentials, self.secrets, self._fetch_token)
 
-    def answer(self, request: Request, *expected: int) -> Answer:
+    def answer(self, request: Request, *expected: int, attempts: int | None = None) -> Answer:
         """Return the answer to a request that may be repeated: it must have one of the statuses ``expected``.
+
+        ``attempts`` is the number of attempts if it is not that of the connection.
 
         Raises:
             InvalidInput: ``oci_registry.login``, ``oci_registry.credentials_file``, ``oci_registry.credential_helper``.
@@ -49,17 +53,18 @@ class Requester:
             Conflict: ``oci_registry.immutable``.
             Corrupt: ``oci_registry.answer`` for an answer that is longer than the bound of the request.
         """
-        attempts = Attempts(self.connection.patience)
+        patience = self.connection.patience
+        pacing = Attempts(patience if attempts is None else dataclasses.replace(patience, attempts=attempts))
         while True:
             try:
                 answer = self.attempt(request)
             except ExchangeFailed as failure:
-                if failure.final or not attempts.again():
+                if failure.final or not pacing.again():
                     raise failure.error from failure.cause
                 continue
             if answer.status in expected:
                 return answer
-            if answer.status not in TRANSIENT or not self._again(answer, attempts):
+            if answer.status not in TRANSIENT or not self._again(answer, pacing):
                 raise self.refused(request, answer)
 
     def attempt(self, request: Request) -> Answer:
@@ -109,7 +114,12 @@ class Requester:
 
     def refused(self, request: Request, answer: Answer) -> StrataError:
         """Return the error for an answer that is not a success."""
-        return refused(request, answer, self.connection, self.secrets)
+        challenge = answer.header("WWW-Authenticate") or ""
+        if answer.status == 401 and "insufficient_scope" in challenge and self._credentials.find(request.repository):
+            # The token server accepted the login, and granted less than was requested.
+            answer = Answer(403, answer.headers, answer.body, answer.url)
+        account = self._credentials.account(request.repository)
+        return refused(request, answer, self.connection, self.secrets, account)
 
     def too_long(self, request: Request) -> Corrupt:
         """Return the error for an answer that is longer than its bound."""

@@ -149,7 +149,8 @@ class Authorizer:
         started = time.monotonic()
         answer = self._fetch(asked, authorization)
         if answer.status in (401, 403):
-            raise refused(asked, _as_login(answer), self._connection, self._secrets)
+            account = self._credentials.account(request.repository)
+            raise refused(asked, _as_login(answer), self._connection, self._secrets, account)
         if answer.status != 200:
             raise Unavailable(
                 f"The token server of {self._connection.label} refused the request for access to {request.subject}: "

@@ -24,25 +24,6 @@ _LONGEST, _OLDEST = 16 << 10, 7 * 86400
 _PREFIX = f"{TEMPORARY_PREFIX}upload-"
 
 
-def uploads_folder() -> str | None:
-    """Return the folder for the records of this user, in the cache folder; None if it cannot be created.
-
-    Records of uploads that registries have removed are deleted.
-    """
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folder = os.path.join(base, "strata.layering", "uploads")
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        entries = list(os.scandir(folder))
-    except OSError:
-        return None
-    for entry in entries:
-        with contextlib.suppress(OSError):
-            if entry.name.endswith(_SUFFIX) and time.time() - entry.stat().st_mtime > _OLDEST:
-                os.unlink(entry.path)
-    return folder
-
-
 class UploadRecord:
     """The record of one blob in one repository of a registry. Failures of the file system only lose the record."""
 

@@ -165,8 +165,11 @@ class BlobUpload:
                     self._record.save(None)
 
     def _continues(self, session: UploadSession) -> bool:
-        """Return whether the registry still has the session; forget the failures if it has more bytes than before."""
-        if not session.find_offset():
+        """Return whether the session can be continued; forget the failures if the registry has more bytes than before.
+
+        A session without bytes is not used again: what registries send for no byte may also mean one byte.
+        """
+        if not session.find_offset() or not session.offset:
             return False
         if session.offset > self._best:
             self._best = session.offset

@@ -17,7 +17,6 @@ from ...distribution.names import Naming
 from ...distribution.record.connection import RecordConnection
 from ...distribution.trust import SignatureGuard
 from ...oci_registry.model import RegistryAddress, RegistryConnection
-from ...oci_registry.upload_records import uploads_folder
 from ...repository.repository import Repository
 from ...repository.upstream import REQUIRED, UpstreamSettings
 from ...shares.open import ShareCredentials, open_share
@@ -30,7 +29,7 @@ def attach_upstream(repository: Repository, settings: UpstreamSettings) -> Recor
         InvalidInput: ``oci_registry.address``, ``distribution.prefix``; ``operations.registry_credentials`` if only one of
             user name and password is set.
     """
-    opener = _Opener(settings)
+    opener = _Opener(settings, os.path.join(repository.path, "tmp"))
     has_key = bool(_environment("STRATA_SIGN_KEY", "STRATA_SIGN_KEY_CONTENT") or settings.sign_key)
     connection = RecordConnection(
         repository,
@@ -46,9 +45,9 @@ def attach_upstream(repository: Repository, settings: UpstreamSettings) -> Recor
 
 
 class _Opener:
-    def __init__(self, settings: UpstreamSettings) -> None:
+    def __init__(self, settings: UpstreamSettings, uploads_folder: str) -> None:
         self._settings = settings
-        self._registry = _registry_connection(settings) if settings.registry else None
+        self._registry = _registry_connection(settings, uploads_folder) if settings.registry else None
         prefix = self._registry.address.prefix if self._registry else ""
         self.naming = Naming(prefix, settings.flat and self._registry is not None)
         self.label = self._registry.label if self._registry else f"the folder {settings.file_share}"
@@ -76,7 +75,7 @@ class _Opener:
         )
 
 
-def _registry_connection(settings: UpstreamSettings) -> RegistryConnection:
+def _registry_connection(settings: UpstreamSettings, uploads_folder: str) -> RegistryConnection:
     username, password = _environment("REGISTRY_USERNAME"), _environment("REGISTRY_PASSWORD")
     if bool(username) != bool(password):
         missing = "REGISTRY_PASSWORD" if username else "REGISTRY_USERNAME"
@@ -94,7 +93,7 @@ def _registry_connection(settings: UpstreamSettings) -> RegistryConnection:
         plain_http=settings.plain_http,
         credentials_file=settings.registry_auth_file,
         proxy=settings.proxy,
-        uploads_folder=uploads_folder(),
+        uploads_folder=uploads_folder,
     )
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from ...common.errors import InvalidInput
 from ...oci_registry.model import CHUNK_UNIT, RegistryAddress, RegistryConnection
-from ...oci_registry.upload_records import uploads_folder
 from ...shares.open import ShareCredentials
 from ..options import share_credentials
 
@@ -100,5 +99,4 @@ def registry_connection(params: Mapping[str, Any]) -> RegistryConnection:
         credentials_file=params["registry_auth_file"],
         proxy=params["proxy"],
         chunk_size=chunk * _MIB,
-        uploads_folder=uploads_folder(),
     )

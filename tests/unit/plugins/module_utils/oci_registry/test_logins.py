@@ -122,9 +122,10 @@ def test_public_repository_is_read_without_login(simulated_registry):
 
 def test_account_that_may_only_read_is_reported(simulated_registry):
     simulated_registry.configure(auth="bearer", read_only=True)
-    with connect(simulated_registry, **LOGIN) as registry, pytest.raises(InvalidInput) as caught:
+    with connect(simulated_registry, **LOGIN) as registry, pytest.raises(Unavailable) as caught:
         push_blob(registry, b"data")
-    assert caught.value.code == "oci_registry.login"
+    assert caught.value.code == "oci_registry.forbidden"
+    assert "the user pusher" in caught.value.message
 
 
 def test_password_is_not_sent_to_a_token_server_without_tls(simulated_tls_registry, simulated_registry):

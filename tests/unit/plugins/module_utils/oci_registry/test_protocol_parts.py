@@ -214,21 +214,3 @@ def test_record_without_a_folder_does_nothing(folder):
     assert record.url() is None
     record.finish(done=True)
 
-
-def test_folder_of_records_has_no_old_records(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    folder = uploads_folder()
-    for name, age in (("old.upload", 0), ("new.upload", None), ("other", 0)):
-        path = os.path.join(folder, name)
-        os.close(os.open(path, os.O_CREAT))
-        if age is not None:
-            os.utime(path, (age, age))
-    assert uploads_folder() == folder
-    assert sorted(os.listdir(folder)) == ["new.upload", "other"]
-    assert os.stat(folder).st_mode & 0o77 == 0
-
-
-def test_folder_of_records_that_cannot_be_created_is_none(tmp_path, monkeypatch):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert uploads_folder() is None
