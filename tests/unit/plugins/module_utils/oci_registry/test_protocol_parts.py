@@ -25,7 +25,6 @@ from ansible_collections.strata.layering.plugins.module_utils.oci_registry.pacin
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry.secrets import Secrets
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry.upload_records import (
     UploadRecord,
-    uploads_folder,
 )
 
 
@@ -213,4 +212,3 @@ def test_record_without_a_folder_does_nothing(folder):
     record.save("https://registry.example.com/1")
     assert record.url() is None
     record.finish(done=True)
-
