@@ -15,6 +15,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -305,21 +306,37 @@ class DistributionRegistry(_Process):
 
 
 class S3Server(_Process):
-    """moto, a simulated S3, with the bucket ``layers``; ``storage`` is the configuration of distribution for it."""
+    """moto, a simulated S3 over TLS, with the bucket ``layers``; ``storage`` is the configuration of distribution for it.
+
+    A registry in the same folder has the same certificate.
+    """
 
     BUCKET = "layers"
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         super().__init__(pathlib.Path(folder), "s3")
+        self._certificate = _certificate(self.folder)
         self.port = free_port()
 
     def __enter__(self) -> S3Server:
-        self._run(str(_ROOT / ".venv-s3" / "bin" / "moto_server"), "-H", "127.0.0.1", "-p", str(self.port))
+        self._run(
+            str(_ROOT / ".venv-s3" / "bin" / "moto_server"),
+            "-H",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-c",
+            str(self._certificate.file),
+            "-k",
+            str(self._certificate.file),
+        )
         self._wait_for_port(self.port)
         import urllib.request  # pylint: disable=import-outside-toplevel
 
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/{self.BUCKET}", method="PUT")
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        request = urllib.request.Request(f"https://127.0.0.1:{self.port}/{self.BUCKET}", method="PUT")
+        context = ssl.create_default_context(cafile=str(self._certificate.ca_file))
+        https = urllib.request.HTTPSHandler(context=context)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), https)
         with opener.open(request, timeout=60):
             return self
 
@@ -333,10 +350,11 @@ class S3Server(_Process):
             "accesskey": "loopback",
             "secretkey": "loopback",
             "region": "us-east-1",
-            "regionendpoint": f"http://127.0.0.1:{self.port}",
+            "regionendpoint": f"https://127.0.0.1:{self.port}",
             "bucket": self.BUCKET,
             "forcepathstyle": True,
-            "secure": False,
+            "secure": True,
+            "skipverify": True,
             "v4auth": True,
         }
         return {"s3": s3}
@@ -348,4 +366,10 @@ def _environment() -> dict[str, str]:
 
 
 def _certificate(folder: pathlib.Path) -> Certificate:
-    return make_certificate(folder, "tls", issuer="Registry CA", hostname="localhost")
+    """Return the certificate of the servers that have a folder in common."""
+    existing = Certificate(folder / "tls.pem", folder / "tls-ca.pem")
+    return (
+        existing
+        if existing.file.exists()
+        else make_certificate(folder, "tls", issuer="Registry CA", hostname="localhost")
+    )
