@@ -15,6 +15,7 @@ author:
   - the strata.layering contributors (@strata)
 description:
   - Lists the changes of a repository with the user, the time and the comment of each change, newest first.
+  - Records that M(strata.layering.repository) has moved to compressed files are listed, too.
 options:
   kind:
     description:
@@ -42,7 +43,7 @@ options:
       - farm
       - repository
   name:
-    description: List only changes of the object with this name.
+    description: List only changes of the object with this name. The rename of an object is listed for both names.
     type: str
   since:
     description: List only changes since this time, in RFC 3339 format, such as V(2026-11-01T00:00:00Z).
@@ -82,7 +83,8 @@ records:
       type: str
     action:
       description:
-        - What was done, such as V(create), V(update), V(delete), V(publish), V(cancel), V(export), V(finalize), V(collect) or V(push).
+        - What was done, such as V(create), V(update), V(delete), V(publish), V(cancel), V(export), V(finalize), V(collect), V(push) or
+          V(rename).
       type: str
     kind:
       description: The kind of object, such as V(app_layer).

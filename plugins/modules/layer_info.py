@@ -58,6 +58,10 @@ layers:
     description:
       description: Description of the layer.
       type: str
+    sort_name:
+      description: The first name of a renamed layer. App layers of equal priority are applied in the order of these names.
+      returned: if the layer was renamed
+      type: str
     icon:
       description: Digest of the icon, null without an icon.
       type: str
