@@ -13,6 +13,7 @@ options:
     description:
       - The OCI registry, as C(HOST[:PORT]/PREFIX), such as V(registry.example.com/windows). All repositories in the registry begin with the
         prefix. Many registries need a project or namespace as the first part of the prefix, which must exist.
+      - Do not set it in C(module_defaults) of the group C(strata.layering.layering), because other modules have a different option of this name.
     type: str
   registry_username:
     description:

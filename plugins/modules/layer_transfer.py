@@ -199,8 +199,12 @@ transfers:
         - V(same_content) if the target has a version with the same content and a different digest, which is kept.
         - V(deleted) with O(state=absent).
       type: str
+    changes:
+      description: With V(updated), the names of the fields that changed, and V(signatures) for new signatures.
+      type: list
+      elements: str
     reason:
-      description: Why the action was chosen, empty if the action says it all.
+      description: V(target_is_newer) if the item is kept because only the target was changed since the last transfer, otherwise empty.
       type: str
     digest:
       description: Digest of the manifest at the source, with O(state=absent) at the remote.
