@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -234,7 +235,8 @@ class _Pull:
                 self._record_template(step)
             for step in images:
                 self._record_image(step)
-        if isinstance(self._source, Local):
+        # A repository from which something is pulled may be mounted read-only: the history of the target has the record.
+        if isinstance(self._source, Local) and os.access(self._source.repository.path, os.W_OK):
             for step in (*layers, *templates, *images):
                 self._source.note_transfer(
                     "push", step.item, step.source.digest, self._target.identity, self._transfer.comment

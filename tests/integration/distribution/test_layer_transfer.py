@@ -271,6 +271,19 @@ def test_audit_history_has_both_sides(berlin, madrid, registry):
         assert record["details"]["digest"] == layers_of(site)["app", "Runtime", "1.0"]
 
 
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_pull_from_a_repository_is_recorded_there_if_it_can_be_written(berlin, madrid, monkeypatch, is_writable):
+    access = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: (is_writable or str(path) != str(berlin.path)) and access(path, mode)
+    )
+    before = state_of(berlin.path)
+    pull(madrid, {"other_repository": os.fspath(berlin.path)}, **OFFICE)
+    assert (state_of(berlin.path) != before) is is_writable
+    newest = run("audit_info", **berlin.options)["records"][0]
+    assert (newest["action"] == "push") is is_writable
+
+
 def test_number_as_version_is_refused(berlin, registry):
     options = berlin.options | registry | {"state": "pushed", "layers": [layer("Tool", 1.10)]}
     fails("layer_transfer", "common.option_not_text", **options)
