@@ -11,9 +11,9 @@ from typing import Any
 
 from ..common.errors import Conflict, InvalidInput, NotFound, StrataError, Unavailable
 from .exchange import Answer, Request
+from .hidden_secrets import Secrets
 from .model import RegistryConnection
 from .pacing import retry_after
-from .secrets import Secrets
 
 #: Characters: of a page that is searched for text, and of the text that is shown.
 _LONGEST_PAGE, _LONGEST_TEXT = 20_000, 500

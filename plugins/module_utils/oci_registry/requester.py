@@ -12,10 +12,10 @@ from ..common.errors import Corrupt, StrataError, Unavailable
 from .credentials import CredentialStore
 from .endpoints import Endpoints
 from .exchange import PIECE, Answer, ExchangeFailed, Request, Stream
+from .hidden_secrets import Secrets
 from .model import RegistryConnection
 from .pacing import Attempts
 from .refusals import is_rate_limit, refused
-from .secrets import Secrets
 from .tokens import Authorizer
 from .transport import Transport
 

@@ -22,9 +22,9 @@ from .challenges import Challenge, joined_scopes, parse_challenges
 from .credentials import Credentials, CredentialStore
 from .endpoints import shown, with_query
 from .exchange import Answer, Request
+from .hidden_secrets import Secrets
 from .model import RegistryConnection
 from .refusals import read_refusal, refused
-from .secrets import Secrets
 
 #: Seconds that a token is valid if the server does not say, and the most that is believed.
 _DEFAULT_LIFE, _LONGEST_LIFE = 60.0, 3600.0

@@ -17,12 +17,12 @@ from ansible_collections.strata.layering.plugins.module_utils.oci_registry.chall
 )
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry.endpoints import Endpoints, shown
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry.exchange import Request
+from ansible_collections.strata.layering.plugins.module_utils.oci_registry.hidden_secrets import Secrets
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry.model import (
     RegistryAddress,
     RegistryConnection,
 )
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry.pacing import retry_after
-from ansible_collections.strata.layering.plugins.module_utils.oci_registry.secrets import Secrets
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry.upload_records import (
     UploadRecord,
 )
