@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from ansible_collections.strata.layering.tests.support.registries import DistributionRegistry, S3Server, tool
-from ansible_collections.strata.layering.tests.support.registry_fixtures import (  # noqa: F401
+from ansible_collections.strata.layering.tests.support.registry_fixtures import (  # noqa: F401  pylint: disable=unused-import
     debian_registry,
     simulated_registry,
     simulated_registry_process,

@@ -40,10 +40,13 @@ class Composer:
             LOCATION,
             "the registry registry.example.com",
             Naming("windows"),
-            lambda: SharedBackend(self.registry, lambda method, repository: self.before_request(method, repository)),
+            lambda: SharedBackend(self.registry, self._before_request),
             lambda: self.guard,
         )
         self.repository.attach(self.connection)
+
+    def _before_request(self, method: str, repository: str) -> None:
+        self.before_request(method, repository)
 
     def sync(self, *, check_mode: bool = False, full: bool = False) -> SyncResult:
         """Synchronize the repository."""

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.strata.layering.tests.support.registry_fixtures import (  # noqa: F401
+from ansible_collections.strata.layering.tests.support.registry_fixtures import (  # noqa: F401  pylint: disable=unused-import
     debian_tls_registry,
     simulated_registry,
     simulated_registry_process,

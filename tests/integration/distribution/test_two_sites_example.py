@@ -16,7 +16,7 @@ from ansible_collections.strata.layering.tests.support.module_options import con
 from ansible_collections.strata.layering.tests.support.modules import run, state_of
 from ansible_collections.strata.layering.tests.support.playbooks import keep_variables, run_plays
 from ansible_collections.strata.layering.tests.support.signing_keys import key_pair
-from ansible_collections.strata.layering.tests.support.simulator_fixtures import simulator  # noqa: F401
+from ansible_collections.strata.layering.tests.support.simulator_fixtures import simulator  # noqa: F401  pylint: disable=unused-import
 from ansible_collections.strata.layering.tests.support.sites import TEMPLATE
 from ansible_collections.strata.layering.tests.support.vcenter import machines, options_of
 from ansible_collections.strata.layering.tests.support.webhooks import WebServer, served

@@ -16,7 +16,7 @@ from ansible_collections.strata.layering.plugins.module_utils.oci_registry.regis
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template, connector
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
-from ansible_collections.strata.layering.tests.support.registry_fixtures import (  # noqa: F401
+from ansible_collections.strata.layering.tests.support.registry_fixtures import (  # noqa: F401  pylint: disable=unused-import
     simulated_registry,
     simulated_registry_process,
 )

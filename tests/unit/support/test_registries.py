@@ -21,7 +21,7 @@ from ansible_collections.strata.layering.tests.support.registries import (
     SimulatedRegistry,
 )
 from ansible_collections.strata.layering.tests.support.registry_clients import Regctl, Skopeo
-from ansible_collections.strata.layering.tests.support.registry_fixtures import (  # noqa: F401
+from ansible_collections.strata.layering.tests.support.registry_fixtures import (  # noqa: F401  pylint: disable=unused-import
     debian_registry,
     debian_tls_registry,
     simulated_registry,

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.strata.layering.tests.support.registry_fixtures import (  # noqa: F401
+from ansible_collections.strata.layering.tests.support.registry_fixtures import (  # noqa: F401  pylint: disable=unused-import
     debian_registry,
     simulated_registry,
     simulated_registry_process,

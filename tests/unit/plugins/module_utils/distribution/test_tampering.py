@@ -42,7 +42,7 @@ from ansible_collections.strata.layering.plugins.module_utils.shares.local impor
 from ansible_collections.strata.layering.plugins.module_utils.signing.bundle import BUNDLE
 from ansible_collections.strata.layering.plugins.module_utils.signing.keys import SigningKey
 from ansible_collections.strata.layering.tests.support.memory_backend import MANIFEST, MemoryBackend, digest_of
-from ansible_collections.strata.layering.tests.support.registry_fixtures import (  # noqa: F401
+from ansible_collections.strata.layering.tests.support.registry_fixtures import (  # noqa: F401  pylint: disable=unused-import
     simulated_registry,
     simulated_registry_process,
 )

@@ -43,7 +43,7 @@ from ansible_collections.strata.layering.tests.support import signing_keys
 from ansible_collections.strata.layering.tests.support.copied_layers import add_entry, add_os, copy, digest_in, record
 from ansible_collections.strata.layering.tests.support.memory_backend import MemoryBackend
 from ansible_collections.strata.layering.tests.support.registry_clients import Oras, Regctl, Skopeo
-from ansible_collections.strata.layering.tests.support.registry_fixtures import debian_registry  # noqa: F401
+from ansible_collections.strata.layering.tests.support.registry_fixtures import debian_registry  # noqa: F401  pylint: disable=unused-import
 
 PAIR = signing_keys.key_pair()
 

@@ -171,8 +171,11 @@ def test_rename_that_is_killed_is_completed_by_the_next_run(repository, tmp_path
 
 
 def test_versions_added_while_a_rename_is_interrupted_are_kept(repository, monkeypatch):
+    def killed(*_arguments):
+        raise KeyboardInterrupt
+
     stop = repository.catalog.delete
-    monkeypatch.setattr(repository.catalog, "delete", lambda *_arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(repository.catalog, "delete", killed)
     with contextlib.suppress(KeyboardInterrupt):
         rename(repository, TO_ZOOM)
     monkeypatch.setattr(repository.catalog, "delete", stop)

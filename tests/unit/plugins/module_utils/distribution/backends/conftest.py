@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.strata.layering.tests.support.registry_fixtures import debian_registry  # noqa: F401
+from ansible_collections.strata.layering.tests.support.registry_fixtures import debian_registry  # noqa: F401  pylint: disable=unused-import
 from ansible_collections.strata.layering.tests.support.samba import Samba
 
 
