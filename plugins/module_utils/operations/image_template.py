@@ -19,6 +19,7 @@ from ..catalog.renaming.template_renaming import (
     refuse_template_rename,
     rename_template,
     renamed_template,
+    resume_rename,
     template_locks,
 )
 from ..catalog.resolved_template import StaleFilePolicy
@@ -181,6 +182,8 @@ def ensure_image_template(options: ImageTemplateOptions, *, check_mode: bool, di
     repository = options.repository.open(check_mode=check_mode)
     templates = document_collections.templates(repository)
     with _locks(repository, options, check_mode):
+        if options.former_name is not None and not check_mode:
+            resume_rename(repository, options.former_name)
         before = templates.get(name)
         former = None if options.former_name in (None, name) else templates.get(options.former_name or "")
         stored = before

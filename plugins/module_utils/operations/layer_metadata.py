@@ -12,7 +12,7 @@ from typing import Any
 
 from ..catalog import document_collections
 from ..catalog.icons import read_icon, store_icon
-from ..catalog.kinds import layer_label
+from ..catalog.kinds import layer_kind, layer_label
 from ..catalog.layer_document import LayerDocument
 from ..catalog.layers import LayerMetadata, check_names, find_layer
 from ..catalog.renaming.layer_rename import LayerRename
@@ -23,6 +23,7 @@ from ..catalog.renaming.layer_renaming import (
     rename_layer,
     rename_locks,
     renamed_document,
+    resume_rename,
 )
 from ..catalog.spelling import spelling_hint
 from ..common.errors import Conflict, InvalidInput, NotFound
@@ -122,6 +123,8 @@ def ensure_layer_metadata(options: LayerMetadataOptions, *, check_mode: bool) ->
     icon = read_icon(options.icon)
     names = LayerRename(kind=options.kind, name=options.former_name or options.name, new_name=options.name)
     with rename_locks(repository, names, shared=check_mode):
+        if not check_mode:
+            resume_rename(repository, layer_kind(names.kind), names.name)
         found = _find(repository, options)
         before = layer = found.layer
         naming: list[NamedDocument] = []

@@ -159,6 +159,18 @@ def carry_out(repository: Repository, record: RenameRecord) -> None:
     document_collections.renames(repository).remove(record.document_name)
 
 
+def resume_rename(repository: Repository, kind: str, name: str) -> None:
+    """Complete an interrupted rename of the layer, of which ``kind`` is the kind of document, under ``rename_locks``.
+
+    Raises:
+        StrataError: the reason for which the rename cannot be completed, such as a registry of record that cannot be reached.
+    """
+    renames = document_collections.renames(repository)
+    record = next((found for _name, found in renames.all() if (found.kind, found.name) == (kind, name)), None)
+    if record is not None:
+        carry_out(repository, record)
+
+
 def rename_of(record: RenameRecord) -> LayerRename:
     """Return the rename of a journal of a layer."""
     kind = LAYER_KINDS[record.kind]

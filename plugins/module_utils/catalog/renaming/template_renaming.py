@@ -88,6 +88,18 @@ def rename_template(repository: Repository, name: str, new_name: str, comment: s
     carry_out(repository, record)
 
 
+def resume_rename(repository: Repository, name: str) -> None:
+    """Complete an interrupted rename of the template ``name``, under ``template_locks``.
+
+    Raises:
+        StrataError: the reason for which the rename cannot be completed.
+    """
+    renames = document_collections.renames(repository)
+    record = next((found for _name, found in renames.all() if (found.kind, found.name) == (TEMPLATE, name)), None)
+    if record is not None:
+        carry_out(repository, record)
+
+
 def carry_out(repository: Repository, record: RenameRecord) -> None:
     """Carry out, or complete, the rename of a journal, under ``template_locks``; every step may have been done before."""
     name, new_name = record.name, record.new_name

@@ -23,9 +23,10 @@ from ansible_collections.strata.layering.plugins.module_utils.catalog.renaming.l
     refuse_rename,
     rename_layer,
     rename_locks,
+    resume_rename,
 )
 from ansible_collections.strata.layering.plugins.module_utils.catalog.version_name import VersionName
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Unavailable
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import APP, OS, PLATFORM
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.support.catalogs import (
@@ -186,6 +187,27 @@ def test_versions_added_while_a_rename_is_interrupted_are_kept(repository, monke
     assert layers.get("Tool") is None
     assert layers.require("Zoom").sorted_versions() == ["1", "2", "3", "4"]
     assert "layers/app/Zoom/3" in repository.layout.references()
+
+
+def test_rename_that_cannot_be_completed_reports_the_reason_until_it_can(repository, monkeypatch):
+    failing = True
+
+    def upstream(_documents, name, _document):
+        if failing and name == "office":
+            raise Unavailable("The registry cannot be reached.", code="oci_registry.connection", hint="Wait.")
+
+    monkeypatch.setattr(document_collections.Documents, "send", upstream)
+    with pytest.raises(Unavailable):
+        rename(repository, TO_ZOOM)
+    complete_renames(repository)
+    assert repository.catalog.names(RENAME) == ["app_layer/Tool"]
+    with rename_locks(repository, TO_ZOOM), pytest.raises(Unavailable):
+        resume_rename(repository, "app_layer", "Tool")
+    failing = False
+    with rename_locks(repository, TO_ZOOM):
+        resume_rename(repository, "app_layer", "Tool")
+    assert document_collections.layers(repository, APP).get("Tool") is None
+    assert repository.catalog.names(RENAME) == []
 
 
 def test_name_of_an_existing_layer_is_refused(repository):
