@@ -11,7 +11,7 @@ from ..common.errors import StrataError
 from . import scopes
 from .blob_sources import BlobSource, Sent
 from .endpoints import with_query
-from .exchange import Answer, ExchangeFailed, Request
+from .exchange import Answer, Body, ExchangeFailed, Request
 from .model import CHUNK_UNIT
 from .requester import Requester
 
@@ -105,7 +105,7 @@ class UploadSession:
         url: str,
         *,
         headers: dict[str, str] | None = None,
-        body: object = None,
+        body: Body | None = None,
         timeout: float | None = None,
     ) -> Request:
         return Request(
@@ -115,7 +115,7 @@ class UploadSession:
             _subject(self._source),
             scopes.push(self._repository),
             headers or {},
-            body,  # type: ignore[arg-type]
+            body,
             timeout=timeout,
         )
 

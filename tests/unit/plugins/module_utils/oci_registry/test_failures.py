@@ -10,7 +10,7 @@ import time
 import pytest
 from urllib3.connection import HTTPConnection
 
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, StrataError
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, NotFound, StrataError
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry.model import Patience, RegistryAddress
 from ansible_collections.strata.layering.tests.support.certificates import make_certificate
 from ansible_collections.strata.layering.tests.support.connect_proxy import ConnectProxy
@@ -94,6 +94,14 @@ def test_server_that_is_not_a_registry_is_reported(simulated_registry, status, b
 def test_refusals_have_codes(simulated_registry, status, headers, body, code):
     simulated_registry.rules.add("GET", "/tags/", status=status, headers=headers, body=body, count=None)
     assert failure(simulated_registry).code == code
+
+
+def test_repository_that_must_be_created_first_is_reported(simulated_registry):
+    body = '{"errors": [{"code": "NAME_UNKNOWN", "message": "create it"}]}'
+    simulated_registry.rules.add("POST", "/uploads/", status=404, body=body)
+    with connect(simulated_registry) as registry, pytest.raises(NotFound) as caught:
+        push_blob(registry, b"data")
+    assert caught.value.code == "oci_registry.not_found"
 
 
 def test_codes_and_messages_of_the_registry_are_shown(simulated_registry):
