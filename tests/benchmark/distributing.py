@@ -24,7 +24,8 @@ _LIMIT_MIB, _OVERHEAD = 100, 1.05
 _MOST_RUNS = 3
 _NOTE = (
     "Whole processes, to and from Debian's docker-registry (distribution 2.8) with TLS and a login, on the same processors and the same disk. Ours is the "
-    "module layer_transfer, which also syncs what it stores and records it in the catalogue; the peers copy from and to an OCI image layout."
+    "module layer_transfer, which also records the layer in the catalogue; the peers copy from and to an OCI image layout. Pulls end when the data are on "
+    "the disk: ours syncs every blob, the peers' file system is synced after them."
 )
 _SHARED = "Bytes of the bodies that the registry received or sent. The registry, or the repository, has the OS layer of the template already."
 
@@ -81,7 +82,7 @@ class _Transfers:
                     else:
                         settle()
                         client = self._clients(registry.login)[name]
-                        done.append(_copy(client, self._name(registry, name), f"oci:{target}:1.0"))
+                        done.append(_copy(client, self._name(registry, name), f"oci:{target}:1.0", synced=target))
         return runs
 
     def _clients(self, login: Login) -> dict[str, Skopeo | Oras]:
@@ -93,8 +94,12 @@ class _Transfers:
         return f"{'docker://' if client == 'skopeo' else ''}{registry.address}/os/windows-11:{OS_VERSION}"
 
 
-def _copy(client: Skopeo | Oras, source: str, target: str) -> Run:
-    return run([client.program, *client.copying(source, target)], environment=client.environment())
+def _copy(client: Skopeo | Oras, source: str, target: str, *, synced: str = "") -> Run:
+    """Copy with a peer; ``synced`` is the folder that is then on the disk, as everything that ours stores."""
+    command = [client.program, *client.copying(source, target)]
+    if synced:
+        command = ["sh", "-c", 'folder=$1; shift; "$@" && sync -f "$folder"', "sh", synced, *command]
+    return run(command, environment=client.environment())
 
 
 def _transfer(bench: Bench, repository: str, state: str, login: Login, **selection: object) -> tuple[Run, dict]:
