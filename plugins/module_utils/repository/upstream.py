@@ -115,10 +115,12 @@ class Upstream(Protocol):
     Every method raises Unavailable if the registry cannot be reached.
     """
 
-    #: The name of the registry in messages, such as ``the registry registry.example.com``.
-    label: str
     #: Receives the progress of transfers that begin where no progress is known, such as fetching a blob on first use.
     progress: Progress
+
+    @property
+    def label(self) -> str:
+        """The name of the registry in messages, such as ``the registry registry.example.com``."""
 
     def has(self, manifests: Sequence[str], digest: str, size: int) -> bool:
         """Return whether the registry has a blob that ``manifests`` (digests of layer versions) list."""

@@ -1,102 +1,76 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The registry of record of a repository that a module opens: address and policy come from the repository.
+"""The registry of record that ``RepositoryOptions.open`` attaches: what it needs is imported when it is first used.
 
-The user name, the password and the passphrase of the key come from the environment of the task, because the repository
-contains no secrets. Nothing connects before the registry is needed.
+Most calls of modules change nothing and fetch nothing, and Ansible compiles every imported file at each call.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from ...common.errors import InvalidInput
-from ...distribution.backends.backend import Backend
-from ...distribution.names import Naming
-from ...distribution.record.connection import RecordConnection
-from ...distribution.trust import SignatureGuard
-from ...oci_registry.model import RegistryAddress, RegistryConnection
+from ...common.progress import Progress, silent
 from ...repository.repository import Repository
-from ...repository.upstream import REQUIRED, UpstreamSettings
-from ...shares.open import ShareCredentials, open_share
+from ...repository.upstream import UpstreamSettings
+
+if TYPE_CHECKING:
+    from ...distribution.record.connection import RecordConnection
 
 
-def attach_upstream(repository: Repository, settings: UpstreamSettings) -> RecordConnection:
-    """Let a repository use its registry of record.
+class RecordUpstream:
+    """The registry of record of ``repository``; see ``repository.upstream.Upstream`` for its methods."""
 
-    Raises:
-        InvalidInput: ``oci_registry.address``, ``distribution.prefix``; ``operations.registry_credentials`` if only one of
-            user name and password is set.
-    """
-    opener = _Opener(settings, os.path.join(repository.path, "tmp"))
-    has_key = bool(_environment("STRATA_SIGN_KEY", "STRATA_SIGN_KEY_CONTENT") or settings.sign_key)
-    connection = RecordConnection(
-        repository,
-        settings.location,
-        opener.label,
-        opener.naming,
-        opener.connect,
-        opener.guard,
-        must_sign=settings.signatures == REQUIRED and not has_key,
-    )
-    repository.attach(connection)
-    return connection
-
-
-class _Opener:
-    def __init__(self, settings: UpstreamSettings, uploads_folder: str) -> None:
+    def __init__(self, repository: Repository, settings: UpstreamSettings) -> None:
+        self.progress: Progress = silent
+        self._repository = repository
         self._settings = settings
-        self._registry = _registry_connection(settings, uploads_folder) if settings.registry else None
-        prefix = self._registry.address.prefix if self._registry else ""
-        self.naming = Naming(prefix, settings.flat and self._registry is not None)
-        self.label = self._registry.label if self._registry else f"the folder {settings.file_share}"
+        self._connection: RecordConnection | None = None
 
-    def connect(self) -> Backend:
-        if self._registry is not None:
-            from ...oci_registry.registry import Registry
+    def open(self) -> RecordConnection:
+        """Return the connection, which sends no request before one of its methods is called.
 
-            return Registry.connect(self._registry)
-        from ...distribution.backends.folder import Folder
+        Raises:
+            InvalidInput: as ``open_record``.
+        """
+        if self._connection is None:
+            from .record_opener import open_record
 
-        credentials = ShareCredentials(
-            username=_environment("STRATA_FILE_SHARE_USERNAME"),
-            password=_environment("STRATA_FILE_SHARE_PASSWORD"),
-            encrypt=(_environment("STRATA_FILE_SHARE_ENCRYPT") or "").lower() not in ("no", "false", "0", "off"),
-        )
-        return Folder(open_share(self._settings.file_share or "", credentials), create=True)
+            self._connection = open_record(self._repository, self._settings)
+        self._connection.progress = self.progress
+        return self._connection
 
-    def guard(self) -> SignatureGuard:
-        return SignatureGuard.load(
-            self._settings.verify_keys,
-            self._settings.signatures == REQUIRED,
-            self._settings.sign_key or _environment("STRATA_SIGN_KEY", "STRATA_SIGN_KEY_CONTENT"),
-            _environment("STRATA_SIGN_KEY_PASSPHRASE"),
-        )
+    @property
+    def label(self) -> str:
+        """The name of the registry in messages."""
+        return self.open().label
 
+    def has(self, manifests: Sequence[str], digest: str, size: int) -> bool:
+        """Return whether the registry has a blob."""
+        return self.open().has(manifests, digest, size)
 
-def _registry_connection(settings: UpstreamSettings, uploads_folder: str) -> RegistryConnection:
-    username, password = _environment("REGISTRY_USERNAME"), _environment("REGISTRY_PASSWORD")
-    if bool(username) != bool(password):
-        missing = "REGISTRY_PASSWORD" if username else "REGISTRY_USERNAME"
-        raise InvalidInput(
-            f"The environment has credentials for the registry {settings.registry} without {missing}.",
-            code="operations.registry_credentials",
-            hint=f"Set {missing} in the environment of the task, or use a credentials file.",
-        )
-    return RegistryConnection(
-        RegistryAddress.parse(settings.registry or ""),
-        username=username,
-        password=password,
-        validate_certs=settings.validate_certs,
-        ca_file=settings.ca_path,
-        plain_http=settings.plain_http,
-        credentials_file=settings.registry_auth_file,
-        proxy=settings.proxy,
-        uploads_folder=uploads_folder,
-    )
+    def fetch(self, manifests: Sequence[str], digest: str, size: int, target: str, progress: Progress) -> None:
+        """Write a blob into a file."""
+        self.open().fetch(manifests, digest, size, target, progress)
+
+    def before_build(self, kind: str, name: str, version: str) -> None:
+        """Check that the registry can take a new layer version."""
+        self.open().before_build(kind, name, version)
+
+    def upload(self, manifest: str, progress: Progress = silent) -> None:
+        """Send the blobs and the manifest of a layer version."""
+        self.open().upload(manifest, progress)
+
+    def before_change(
+        self, kind: str, name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+    ) -> None:
+        """Change a layer or template in the registry."""
+        self.open().before_change(kind, name, before, after)
 
 
-def _environment(*names: str) -> str | None:
-    """Return the first of these environment variables that has a value."""
-    return next((value for name in names if (value := os.environ.get(name, "").strip())), None)
+def attach_upstream(repository: Repository, settings: UpstreamSettings) -> RecordUpstream:
+    """Let a repository use its registry of record."""
+    upstream = RecordUpstream(repository, settings)
+    repository.attach(upstream)
+    return upstream

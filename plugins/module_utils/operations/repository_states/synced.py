@@ -34,8 +34,9 @@ def synchronize(options: RepositoryModuleOptions, check_mode: bool, progress: Pr
             code="operations.no_upstream",
             hint="Set the option upstream with state present first.",
         )
-    connection = attach_upstream(repository, settings)
-    connection.progress = progress
+    upstream = attach_upstream(repository, settings)
+    upstream.progress = progress
+    connection = upstream.open()
     synchronization = Synchronization(repository, connection, options.repository.comment, progress)
     found = synchronization.run(check_mode=check_mode, full=options.full)
     if found.problem is not None and options.offline == "fail":
