@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from ..common.atomic_files import atomic_write
@@ -74,8 +74,20 @@ class Layout:
         """Return the path of a verified blob for random access; see ``Blobs.verified_path``."""
         return self.blobs.verified_path(blob, progress)
 
+    def obtain(self, blobs: Iterable[Descriptor], progress: Progress = silent) -> None:
+        """Fetch those of ``blobs`` that are not stored here from the registry of record, before they are needed in a hurry.
+
+        Raises:
+            StrataError: as ``BlobSource.fetch``.
+        """
+        missing = [blob for blob in {blob.digest: blob for blob in blobs}.values() if not self.has(blob.digest)]
+        done, total = 0, sum(blob.size for blob in missing)
+        for blob in missing:
+            self.blobs.obtain(blob.digest, _part_of(progress, done, total))
+            done += blob.size
+
     def has(self, digest: str) -> bool:
-        """Return whether a blob exists."""
+        """Return whether a blob is stored here."""
         return self.blobs.has(digest)
 
     def size(self, digest: str) -> int:
@@ -277,6 +289,15 @@ class Layout:
                 hint="Restore it from a backup of the repository.",
             )
         return _parse(data, f"The file {path}")
+
+
+def _part_of(progress: Progress, done: int, total: int) -> Progress:
+    """Return the progress of a blob, which reports the bytes of all blobs."""
+
+    def report(step: str, fetched: int, size: int | None) -> None:
+        progress("fetch", done + fetched, total)
+
+    return report
 
 
 def _json(document: dict) -> bytes:

@@ -27,6 +27,7 @@ from ...disk.overlay import CopyOnWriteDevice
 from ...layers.file_index import Record
 from ...ntfs.volume import Volume
 from ...ntfs.volume_process import run_on_volume
+from ...repository.blobs import Descriptor
 from ...repository.repository import Repository
 from ...windows.partition import windows_partition, windows_window
 from ...winregistry.hive_model import Hive
@@ -109,6 +110,8 @@ def compose(repository: Repository, composition: Composition, *, progress: Progr
         repository.pin(purpose="compose an image") as pin,
     ):
         image = thin_image.load(repository, digest)
+        # Here, because the child process and an upload to vSphere must not wait for a registry of record.
+        repository.layout.obtain([composition.base.vmdk], progress)
         if image is not None:
             if not image.config.startup_checked:
                 # An earlier version of the collection composed it.
@@ -124,6 +127,8 @@ def compose(repository: Repository, composition: Composition, *, progress: Progr
         older = composition.ancestor or find_start_image(repository, composition)
         if older is not None:
             pin.add([older.manifest.digest])
+        stacked = (blob for layer in composition.layers for blob in (layer.index, layer.archive))
+        repository.layout.obtain([blob for blob in stacked if isinstance(blob, Descriptor)], progress)
         run_on_volume(_compose, repository, composition, older, subject="the image's disk", progress=progress)
         image = thin_image.load(repository, digest)
     if image is None:

@@ -18,6 +18,7 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
     Unavailable,
 )
 from ansible_collections.strata.layering.plugins.module_utils.repository import blobs as blobs_module
+from ansible_collections.strata.layering.plugins.module_utils.repository.blobs import Descriptor
 from ansible_collections.strata.layering.plugins.module_utils.repository.cache import CacheBounds, evict
 from ansible_collections.strata.layering.plugins.module_utils.repository.garbage_collection import collect
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import MARKER, Repository
@@ -253,3 +254,15 @@ def test_use_of_a_blob_does_not_verify_it_again(shared, upstream, monkeypatch):
     monkeypatch.setattr(blobs_module.Blobs, "verify", lambda *arguments: pytest.fail("verified again"))
     assert os.listdir(os.path.join(shared.path, "uses")) == [digest[7:]]
     shared.layout.blob_path(digest)
+
+
+def test_blobs_are_fetched_in_advance_with_the_progress_of_all(shared, upstream):
+    first, second, third = put(shared, b"a" * 100, b"b" * 200, b"c" * 300)
+    blobs = [Descriptor("text/plain", digest, shared.layout.size(digest)) for digest in (first, second, third)]
+    drop(shared, first, third)
+    seen = []
+    shared.layout.obtain([*blobs, blobs[0]], lambda *progress: seen.append(progress))
+    assert seen == [("fetch", 100, 400), ("fetch", 400, 400)]
+    assert all(map(shared.layout.has, (first, second, third)))
+    shared.layout.obtain(blobs, lambda *progress: seen.append(progress))
+    assert len(seen) == 2
