@@ -243,9 +243,12 @@ def _transfers(site: SecondSite) -> Table:
     rows = [
         [name, size(moved), seconds(time)] for name, moved, time in zip(names, site.moved, site.seconds, strict=True)
     ]
-    digest = site.image.partition(":")[2][:_SHORT] if site.image else ""
+    digest = site.image.partition(":")[2][:_SHORT]
     return Table(
-        f"Second site: composed the same image, {digest}", ["transfer", "moved", "duration"], rows, frozenset({1, 2})
+        f"Second site: composed an image with the same content digest, {digest}",
+        ["transfer", "moved", "duration"],
+        rows,
+        frozenset({1, 2}),
     )
 
 

@@ -22,9 +22,9 @@ _PREFIX, _CONNECTOR = "windows", "madrid"
 
 @dataclasses.dataclass(frozen=True)
 class SecondSite:
-    """What the second site did: the digest of the composed image, and the bytes and seconds of the push, the pull and a second pull."""
+    """What the second site did: the content digest of the composed image, and the bytes and seconds of the push, the pull and a second pull."""
 
-    image: str | None
+    image: str
     moved: tuple[int, int, int]
     seconds: tuple[float | None, float | None, float | None]
 
@@ -61,19 +61,17 @@ def _connection(address: str) -> dict[str, Any]:
 
 
 def check(first: str, second: str, template: str, file: pathlib.Path, runs: tuple[Run, Run, Run]) -> SecondSite:
-    """Compose the image at the second site; check that its bytes are those of the first site and that the second pull moved nothing."""
+    """Compose the image at the second site; check that the first site published it and that the second pull moved nothing."""
     composed = modules.run("layered_image_export", repository=second, template=template, path=os.fspath(file))
-    images = [_image(repository, composed["content_digest"]) for repository in (first, second)]
-    require(images[0] == images[1], f"The second site composed the image {images[1]}, expected {images[0]}.")
+    content = composed["content_digest"]
+    # The bytes of the disks may differ: the first site composed its image from an earlier image, the second site from the OS layer.
+    published = Repository.open(first).layout.references()
+    require(
+        reference_of(content) in published, f"The second site composed {content}, which the first site did not publish."
+    )
     moved = [run.of("layer_transfer")[-1]["result"]["bytes"]["moved"] for run in runs]
     require(moved[0] > 0, "The push moved no bytes.")
     require(moved[1] > 0, "The pull moved no bytes.")
     require(moved[2] == 0 and not runs[2].changed, f"The second pull moved {moved[2]} bytes.")
     durations = [run.seconds_of("layer_transfer") for run in runs]
-    return SecondSite(images[0], (moved[0], moved[1], moved[2]), (durations[0], durations[1], durations[2]))
-
-
-def _image(repository: str, content: str) -> str | None:
-    """Return the digest of the manifest of a composed image, which covers the bytes of its disk."""
-    found = Repository.open(repository).layout.references().get(reference_of(content))
-    return found.digest if found else None
+    return SecondSite(content, (moved[0], moved[1], moved[2]), (durations[0], durations[1], durations[2]))
