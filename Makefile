@@ -73,6 +73,7 @@ test-newest: setup .venv-newest/.ready ## Run the tests on the newest ansible-co
 test-distribution: setup .venv-s3/.ready ## Test with distribution 3, on disk and on S3, oras, and with COSIGN=1 cosign; the first run builds them for ten minutes
 	@$(call within,.venv) $(TOOLS)/progress.sh "Build registries and their clients" 650 python -m ansible_collections.strata.layering.tests.support.registry_tools oras registry $(if $(COSIGN),cosign)
 	@$(call within,.venv) python -m pytest tests/distribution $(PYTEST_ARGS)
+	@$(call within,.venv) STRATA_SEEDS=8 python -m pytest tests/unit/plugins/module_utils/distribution/record/test_interleaved.py $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: setup ## Measure the engine and compare it with other tools

@@ -14,7 +14,12 @@ from ansible_collections.strata.layering.plugins.module_utils.catalog.kinds impo
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layer_removal import remove_versions
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layer_store import load_version
 from ansible_collections.strata.layering.plugins.module_utils.catalog.version_name import VersionName
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Unavailable, Unsupported
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    Conflict,
+    InvalidInput,
+    Unavailable,
+    Unsupported,
+)
 from ansible_collections.strata.layering.plugins.module_utils.distribution import claims
 from ansible_collections.strata.layering.plugins.module_utils.distribution.record import survey
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import ROLE_ARCHIVE
@@ -342,3 +347,18 @@ def test_claim_of_another_composer_is_waited_for(first, second, registry, monkey
     backend = first.connection.remote().backend
     claims.Claim(backend, first.connection.remote().naming, "killed", "host", "push").acquire(1)
     describe_layer(first.repository, "app", "Editor", "An editor")
+
+
+def test_composer_without_a_key_changes_nothing_if_signatures_are_required(first, second, registry):
+    fill(first)
+    second.sync()
+    second.connection._must_sign = True
+    registry.requests.clear()
+    for change in (
+        lambda: add_app_layer(second.repository, "Editor", "2.0", b"newer", os_layer=WINDOWS),
+        lambda: describe_layer(second.repository, "app", "Editor", "An editor"),
+    ):
+        with raises(InvalidInput, "distribution.upstream_key"):
+            change()
+    assert not registry.requests
+    assert not second.sync().changes
