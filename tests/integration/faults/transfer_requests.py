@@ -37,6 +37,7 @@ _KINDS = (
     ("version of the API", r"/v2/"),
 )
 _CHANGES = ("POST", "PATCH", "PUT", "DELETE")
+_METHODS = ("HEAD", "GET", *_CHANGES)
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,11 @@ def kind_of(method: str, target: str) -> RequestKind:
 
 
 def kinds(journal: Iterable[Request]) -> list[RequestKind]:
-    """Return the kinds of the requests in a journal, in the order of their first request."""
+    """Return the kinds of the requests in a journal, sorted: blobs are transferred in parallel, in no certain order."""
     counts = Counter(kind_of(entry.method, entry.target) for entry in journal)
-    return [RequestKind(kind.method, kind.subject, count) for kind, count in counts.items()]
+    subjects = [subject for subject, _pattern in _KINDS]
+    order = sorted(counts, key=lambda kind: (subjects.index(kind.subject), _METHODS.index(kind.method)))
+    return [RequestKind(kind.method, kind.subject, counts[kind]) for kind in order]
 
 
 class RequestKiller:
