@@ -11,17 +11,17 @@ from typing import Self
 
 from ..common.errors import InvalidInput, Unavailable
 from ..common.progress import Progress, silent
-from .blob_sources import BlobSource
-from .blobs import Blobs
-from .downloads import Downloads
-from .exchange import ANSWER_BOUND, Answer, Request
-from .manifest_documents import document_in, subject_of
-from .manifests import Manifests
+from .connection.exchange import ANSWER_BOUND, Answer, Request
+from .connection.requester import Requester
+from .content.blob_sources import BlobSource
+from .content.blobs import Blobs
+from .content.downloads import Downloads
+from .content.manifest_documents import document_in, subject_of
+from .content.manifests import Manifests
+from .content.referrers import Referrers
+from .content.tags import tags_of
+from .content.uploads import Uploads
 from .model import Referrer, RegistryConnection, RemoteManifest, Uploaded, is_digest
-from .referrers import Referrers
-from .requester import Requester
-from .tags import tags_of
-from .uploads import Uploads
 
 __all__ = ("Registry",)
 

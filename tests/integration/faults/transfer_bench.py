@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 from ansible_collections.strata.layering.plugins.module_utils.common.progress import silent
-from ansible_collections.strata.layering.plugins.module_utils.oci_registry import downloads, upload_session
+from ansible_collections.strata.layering.plugins.module_utils.oci_registry.content import downloads, upload_session
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry.model import Patience
 from ansible_collections.strata.layering.plugins.module_utils.operations.distribution.layer_transfer import (
     ensure_transferred,

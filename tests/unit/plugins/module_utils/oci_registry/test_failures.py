@@ -14,11 +14,7 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry.model import Patience, RegistryAddress
 from ansible_collections.strata.layering.tests.support.certificates import make_certificate
 from ansible_collections.strata.layering.tests.support.connect_proxy import ConnectProxy
-from ansible_collections.strata.layering.tests.support.oci_registry import (
-    REPOSITORY,
-    connect,
-    push_blob,
-)
+from ansible_collections.strata.layering.tests.support.oci_registry import REPOSITORY, connect, push_blob
 from ansible_collections.strata.layering.tests.support.samba import free_port
 
 

@@ -10,21 +10,21 @@ import os
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InternalError, Unavailable
-from ansible_collections.strata.layering.plugins.module_utils.oci_registry.blobs import range_in
-from ansible_collections.strata.layering.plugins.module_utils.oci_registry.challenges import (
+from ansible_collections.strata.layering.plugins.module_utils.oci_registry.connection.endpoints import Endpoints, shown
+from ansible_collections.strata.layering.plugins.module_utils.oci_registry.connection.exchange import Request
+from ansible_collections.strata.layering.plugins.module_utils.oci_registry.connection.pacing import retry_after
+from ansible_collections.strata.layering.plugins.module_utils.oci_registry.content.blobs import range_in
+from ansible_collections.strata.layering.plugins.module_utils.oci_registry.content.upload_records import (
+    UploadRecord,
+)
+from ansible_collections.strata.layering.plugins.module_utils.oci_registry.login.challenges import (
     joined_scopes,
     parse_challenges,
 )
-from ansible_collections.strata.layering.plugins.module_utils.oci_registry.endpoints import Endpoints, shown
-from ansible_collections.strata.layering.plugins.module_utils.oci_registry.exchange import Request
-from ansible_collections.strata.layering.plugins.module_utils.oci_registry.hidden_secrets import Secrets
+from ansible_collections.strata.layering.plugins.module_utils.oci_registry.login.hidden_secrets import Secrets
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry.model import (
     RegistryAddress,
     RegistryConnection,
-)
-from ansible_collections.strata.layering.plugins.module_utils.oci_registry.pacing import retry_after
-from ansible_collections.strata.layering.plugins.module_utils.oci_registry.upload_records import (
-    UploadRecord,
 )
 
 

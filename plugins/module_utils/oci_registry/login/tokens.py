@@ -17,14 +17,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..common.errors import Corrupt, StrataError, Unavailable
+from ...common.errors import Corrupt, StrataError, Unavailable
+from ..connection.endpoints import shown, with_query
+from ..connection.exchange import Answer, Request
+from ..connection.refusals import read_refusal, refused
+from ..model import RegistryConnection
 from .challenges import Challenge, joined_scopes, parse_challenges
 from .credentials import Credentials, CredentialStore
-from .endpoints import shown, with_query
-from .exchange import Answer, Request
 from .hidden_secrets import Secrets
-from .model import RegistryConnection
-from .refusals import read_refusal, refused
 
 #: Seconds that a token is valid if the server does not say, and the most that is believed.
 _DEFAULT_LIFE, _LONGEST_LIFE = 60.0, 3600.0

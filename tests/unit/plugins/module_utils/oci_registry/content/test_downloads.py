@@ -21,14 +21,9 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
     NotFound,
     StrataError,
 )
-from ansible_collections.strata.layering.plugins.module_utils.oci_registry.downloads import SEGMENT
-from ansible_collections.strata.layering.plugins.module_utils.oci_registry.partial_file import PartialFile
-from ansible_collections.strata.layering.tests.support.oci_registry import (
-    REPOSITORY,
-    connect,
-    content,
-    digest_of,
-)
+from ansible_collections.strata.layering.plugins.module_utils.oci_registry.content.downloads import SEGMENT
+from ansible_collections.strata.layering.plugins.module_utils.oci_registry.content.partial_file import PartialFile
+from ansible_collections.strata.layering.tests.support.oci_registry import REPOSITORY, connect, content, digest_of
 
 #: Two segments and a half.
 DATA = content(2 * SEGMENT + SEGMENT // 2)

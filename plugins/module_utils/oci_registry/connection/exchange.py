@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..common.errors import StrataError
+from ...common.errors import StrataError
 
 #: Bytes of an answer that is read into memory, unless the request has a bound of its own.
 ANSWER_BOUND = 4 << 20

@@ -16,12 +16,12 @@ import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..common.errors import InvalidInput, StrataError
-from ..common.optional_imports import requests, urllib3
-from ..common.tls import unverified_context, verifying_context
+from ...common.errors import InvalidInput, StrataError
+from ...common.optional_imports import requests, urllib3
+from ...common.tls import unverified_context, verifying_context
+from ..model import RegistryConnection
 from .connection_errors import connection_error, is_final
 from .exchange import ExchangeFailed, Request, Stream, server_time
-from .model import RegistryConnection
 
 #: Connections to a host that are kept open.
 _CONNECTIONS = 32

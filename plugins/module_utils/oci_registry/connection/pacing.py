@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Mapping
 
-from .model import Patience
+from ..model import Patience
 
 #: Seconds: the pause when a registry limits the rate without naming a time, and the shortest pause.
 _THROTTLED_PAUSE, _SHORTEST_THROTTLED_PAUSE = 5.0, 0.25

@@ -10,8 +10,8 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-from ..common.errors import StrataError, TimedOut, Unavailable
-from .model import RegistryConnection
+from ...common.errors import StrataError, TimedOut, Unavailable
+from ..model import RegistryConnection
 
 #: Numbers of OpenSSL for the reasons why a certificate is not accepted.
 _NOT_YET_VALID, _EXPIRED = 9, 10

@@ -15,8 +15,8 @@ import hashlib
 import os
 import time
 
-from ..common.composer_paths import TEMPORARY_PREFIX
-from .exchange import Request
+from ...common.composer_paths import TEMPORARY_PREFIX
+from ..connection.exchange import Request
 
 #: Bytes of a record, and seconds after which registries remove an unfinished upload at the latest.
 _LONGEST, _OLDEST = 16 << 10, 7 * 86400

@@ -9,14 +9,14 @@ clients keep. There is no way to change a tag only if it did not change: an entr
 
 from __future__ import annotations
 
-from ..common.errors import Unavailable
-from . import scopes
-from .exchange import Request
+from ...common.errors import Unavailable
+from ..connection.exchange import Request
+from ..connection.requester import Requester
+from ..login import scopes
+from ..model import Referrer
 from .manifest_documents import INDEX_TYPE, document_in, index_of, referrer_from, referrers_in, subject_of
 from .manifests import Manifests
-from .model import Referrer
 from .pages import pages_of
-from .requester import Requester
 
 #: Referrers of a manifest; writes of the index until an entry is in it.
 _MOST_REFERRERS, _WRITES = 10_000, 6

@@ -8,8 +8,8 @@ from __future__ import annotations
 import urllib.parse
 from collections.abc import Mapping
 
-from ..common.errors import InternalError, Unavailable
-from .model import RegistryConnection, is_digest, is_repository_name, is_tag
+from ...common.errors import InternalError, Unavailable
+from ..model import RegistryConnection, is_digest, is_repository_name, is_tag
 
 #: Docker Hub has its API on a different host than the host in its names.
 _DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")

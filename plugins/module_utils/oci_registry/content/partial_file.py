@@ -20,8 +20,8 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from ..common.atomic_files import sync_folder
-from ..common.errors import Conflict, NoSpace, StrataError, composer_error
+from ...common.atomic_files import sync_folder
+from ...common.errors import Conflict, NoSpace, StrataError, composer_error
 
 #: Bytes of the list of segments.
 _LONGEST_LIST = 16 << 20

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..common.errors import Corrupt, StrataError
-from ..common.progress import Progress, silent
-from . import scopes
+from ...common.errors import Corrupt, StrataError
+from ...common.progress import Progress, silent
+from ..connection.exchange import Answer, ExchangeFailed, Request
+from ..connection.pacing import Attempts
+from ..connection.refusals import read_refusal
+from ..connection.requester import TRANSIENT, Requester
+from ..login import scopes
+from ..model import CHUNK_UNIT, Uploaded
 from .blob_sources import BlobSource
 from .blobs import Blobs
-from .exchange import Answer, ExchangeFailed, Request
-from .model import CHUNK_UNIT, Uploaded
-from .pacing import Attempts
-from .refusals import read_refusal
-from .requester import TRANSIENT, Requester
 from .upload_records import UploadRecord
 from .upload_session import UploadSession
 

@@ -19,7 +19,7 @@ import subprocess
 import threading
 from dataclasses import dataclass, field
 
-from ..common.errors import InvalidInput
+from ...common.errors import InvalidInput
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: Bytes of the output, and seconds.

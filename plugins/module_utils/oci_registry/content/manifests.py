@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from ..common.errors import Corrupt, InternalError, StrataError, Unsupported
-from . import scopes
-from .exchange import ANSWER_BOUND, Answer, Request
+from ...common.errors import Corrupt, InternalError, StrataError, Unsupported
+from ..connection.exchange import ANSWER_BOUND, Answer, Request
+from ..connection.refusals import read_refusal
+from ..connection.requester import Requester
+from ..login import scopes
+from ..model import RemoteManifest, is_digest
 from .manifest_documents import ACCEPTED, digest_of, document_in, media_type_of
-from .model import RemoteManifest, is_digest
-from .refusals import read_refusal
-from .requester import Requester
 
 
 class Manifests:

@@ -20,9 +20,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..common.errors import InvalidInput
+from ...common.errors import InvalidInput
+from ..model import RegistryConnection
 from .credential_helpers import ask_helper, program_of
-from .model import RegistryConnection
 
 #: The user name with which docker marks an identity token in place of a password.
 TOKEN_USER = "<token>"

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 
-from ..common.errors import StrataError
-from . import scopes
+from ...common.errors import StrataError
+from ..connection.endpoints import with_query
+from ..connection.exchange import Answer, Body, ExchangeFailed, Request
+from ..connection.requester import Requester
+from ..login import scopes
+from ..model import CHUNK_UNIT
 from .blob_sources import BlobSource, Sent
-from .endpoints import with_query
-from .exchange import Answer, Body, ExchangeFailed, Request
-from .model import CHUNK_UNIT
-from .requester import Requester
 
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 _CONTENT = {"Content-Type": "application/octet-stream"}

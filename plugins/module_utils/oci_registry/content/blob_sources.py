@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
-from ..common.errors import Corrupt, composer_error
-from .exchange import PIECE
+from ...common.errors import Corrupt, composer_error
+from ..connection.exchange import PIECE
 
 #: Called with the number of bytes of the blob that have been sent.
 Sent = Callable[[int], None]

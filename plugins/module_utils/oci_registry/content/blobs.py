@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 
-from ..common.errors import Corrupt, NotFound
-from . import scopes
-from .exchange import Request
+from ...common.errors import Corrupt, NotFound
+from ..connection.exchange import Request
+from ..connection.requester import Requester
+from ..login import scopes
 from .manifest_documents import digest_of
-from .requester import Requester
 
 _CONTENT_RANGE = re.compile(r"bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.IGNORECASE)
 

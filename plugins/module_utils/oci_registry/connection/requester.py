@@ -8,15 +8,15 @@ from __future__ import annotations
 import dataclasses
 import io
 
-from ..common.errors import Corrupt, StrataError, Unavailable
-from .credentials import CredentialStore
+from ...common.errors import Corrupt, StrataError, Unavailable
+from ..login.credentials import CredentialStore
+from ..login.hidden_secrets import Secrets
+from ..login.tokens import Authorizer
+from ..model import RegistryConnection
 from .endpoints import Endpoints
 from .exchange import PIECE, Answer, ExchangeFailed, Request, Stream
-from .hidden_secrets import Secrets
-from .model import RegistryConnection
 from .pacing import Attempts
 from .refusals import is_rate_limit, refused
-from .tokens import Authorizer
 from .transport import Transport
 
 _REDIRECTS, _MOST_REDIRECTS = (301, 302, 303, 307, 308), 5

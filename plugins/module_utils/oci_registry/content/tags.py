@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from . import scopes
-from .exchange import Answer, Request
-from .model import is_tag
+from ..connection.exchange import Answer, Request
+from ..connection.requester import Requester
+from ..login import scopes
+from ..model import is_tag
 from .pages import pages_of
-from .requester import Requester
 
 #: Tags of a page, and of a repository.
 _PAGE_SIZE, _MOST_TAGS = 1000, 500_000

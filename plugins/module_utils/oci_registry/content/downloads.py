@@ -11,13 +11,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..common.errors import Corrupt, StrataError
-from ..common.progress import Progress, silent
+from ...common.errors import Corrupt, StrataError
+from ...common.progress import Progress, silent
+from ..connection.exchange import PIECE, ExchangeFailed, Stream
+from ..connection.pacing import Attempts
+from ..connection.requester import TRANSIENT, Requester
 from .blobs import Blobs, range_in
-from .exchange import PIECE, ExchangeFailed, Stream
-from .pacing import Attempts
 from .partial_file import PartialFile
-from .requester import TRANSIENT, Requester
 
 #: Bytes of a segment: what a killed run loses at most for each stream.
 SEGMENT = 16 << 20

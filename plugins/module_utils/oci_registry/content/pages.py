@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .exchange import Answer, Request
-from .requester import Requester
+from ..connection.exchange import Answer, Request
+from ..connection.requester import Requester
 
 _NEXT = re.compile(r'<([^<>]{1,8192})>[^,]*;\s*rel\s*=\s*"?next"?', re.IGNORECASE)
 #: The number of pages of a list.

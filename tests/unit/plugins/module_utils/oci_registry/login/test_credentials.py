@@ -14,8 +14,8 @@ import time
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.strata.layering.plugins.module_utils.oci_registry import credential_helpers
-from ansible_collections.strata.layering.plugins.module_utils.oci_registry.credentials import (
+from ansible_collections.strata.layering.plugins.module_utils.oci_registry.login import credential_helpers
+from ansible_collections.strata.layering.plugins.module_utils.oci_registry.login.credentials import (
     Credentials,
     CredentialStore,
 )

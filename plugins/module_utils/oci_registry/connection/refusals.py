@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ..common.errors import Conflict, InvalidInput, NotFound, StrataError, Unavailable
+from ...common.errors import Conflict, InvalidInput, NotFound, StrataError, Unavailable
+from ..login.hidden_secrets import Secrets
+from ..model import RegistryConnection
 from .exchange import Answer, Request
-from .hidden_secrets import Secrets
-from .model import RegistryConnection
 from .pacing import retry_after
 
 #: Characters: of a page that is searched for text, and of the text that is shown.
