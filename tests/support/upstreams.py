@@ -59,6 +59,10 @@ class UpstreamInMemory:
         """Record the call."""
         self._call("upload", manifest)
 
+    def before_rename(self, subject: str) -> None:
+        """Record the call."""
+        self._call("before_rename", subject)
+
     def before_change(
         self, kind: str, name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
     ) -> None:

@@ -155,6 +155,13 @@ class Upstream(Protocol):
                 ``distribution.upstream_changed`` if another composer changed the layer or template.
         """
 
+    def before_rename(self, subject: str) -> None:
+        """Check, before ``subject`` gets a new name, that no other composer has changed the registry since the last synchronization.
+
+        Raises:
+            Conflict: ``distribution.upstream_behind``.
+        """
+
 
 def required_upstream(upstream: Upstream | None, settings: UpstreamSettings | None) -> Upstream | None:
     """Return the attached registry of record, None if the repository has none.

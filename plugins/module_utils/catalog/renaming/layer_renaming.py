@@ -134,7 +134,14 @@ def _layers(repository: Repository, rename: LayerRename) -> list[LayerDocument]:
 
 
 def rename_layer(repository: Repository, rename: LayerRename, layer: LayerDocument, comment: str | None) -> None:
-    """Rename ``layer``, under ``rename_locks`` and after ``refuse_rename``."""
+    """Rename ``layer``, under ``rename_locks`` and after ``refuse_rename``.
+
+    Raises:
+        StrataError: as ``Upstream.before_rename``; nothing was renamed.
+    """
+    upstream = repository.shared_upstream()
+    if upstream is not None:
+        upstream.before_rename(layer.label)
     record = RenameRecord(
         id=secrets.token_hex(8),
         kind=layer_kind(rename.kind),

@@ -80,7 +80,14 @@ def renamed_template(template: TemplateDocument, new_name: str) -> TemplateDocum
 
 
 def rename_template(repository: Repository, name: str, new_name: str, comment: str | None) -> None:
-    """Rename the template ``name``, under ``template_locks`` and after ``refuse_template_rename``."""
+    """Rename the template ``name``, under ``template_locks`` and after ``refuse_template_rename``.
+
+    Raises:
+        StrataError: as ``Upstream.before_rename``; nothing was renamed.
+    """
+    upstream = repository.shared_upstream()
+    if upstream is not None:
+        upstream.before_rename(f"image template {name}")
     record = RenameRecord(
         id=secrets.token_hex(8), kind=TEMPLATE, name=name, new_name=new_name, comment=comment, started=now()
     )

@@ -20,13 +20,14 @@ from ...repository.oci_layout import MAX_JSON
 from ...repository.repository import Repository
 from ..backends.backend import Backend
 from ..details import of_document
+from ..generation import read_generation
 from ..items import Item, fields_of
 from ..local import Local
 from ..names import TEMPLATE, ItemName, Naming
 from ..remote import Guard, Remote
 from ..remote_writer import RemoteWriter
 from ..template_item import site_independent
-from .differences import made_by_others
+from .differences import behind_rename, made_by_others
 from .entries import entry_of
 from .layer_change import LayerChange
 from .state import RecordState
@@ -159,6 +160,12 @@ class RecordConnection:
         found = blobs.find(digest) if blobs else None
         return [other for other in self._homes(remote, found.manifests if found else ()) if other != home]
 
+    def before_rename(self, subject: str) -> None:
+        """Check that a rename, which changes several documents, meets no change by other composers; see ``Upstream``."""
+        remote = self.remote()
+        if read_generation(remote.backend, remote.naming) != self.load_state().generation:
+            raise behind_rename(subject, self.label)
+
     def before_change(
         self, kind: str, name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
     ) -> None:
@@ -185,6 +192,7 @@ class RecordConnection:
                     _document(after, layer_kind, name),
                     state.digests,
                     is_current,
+                    held.renew,
                 )
             change.send()
         for item, digest in change.sent.items():

@@ -38,3 +38,13 @@ def behind(subject: str, label: str) -> Conflict:
         hint=_SYNCHRONIZE,
         subject=subject,
     )
+
+
+def behind_rename(subject: str, label: str) -> Conflict:
+    """Return the error for a rename by a repository that is not up to date: it would change only some of the documents."""
+    return Conflict(
+        f"The {subject} cannot be renamed: other composers have changed {label} since the last synchronization.",
+        code="distribution.upstream_behind",
+        hint=_SYNCHRONIZE,
+        subject=subject,
+    )

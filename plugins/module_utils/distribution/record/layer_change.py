@@ -10,7 +10,7 @@ that were written last are valid. They are therefore always changed in the versi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from ...catalog.layer_document import LayerDocument
@@ -32,6 +32,7 @@ class LayerChange:
 
     The local side of ``writer`` has the layer as it is after the change. ``known`` are the digests that the registry had
     when this repository was compared with it; ``is_current`` says that no composer has changed the registry since then.
+    ``renew`` prolongs the claim; it is called after blobs were sent, which may take long.
     ``sent`` gets the digest of each version that was stored, None for a version that was deleted.
     """
 
@@ -41,6 +42,7 @@ class LayerChange:
     after: LayerDocument | None
     known: Mapping[ItemName, str]
     is_current: bool
+    renew: Callable[[], None]
     sent: dict[ItemName, str | None] = field(default_factory=dict)
     _stored: dict[str, LayerItem] = field(default_factory=dict)
 
@@ -90,6 +92,10 @@ class LayerChange:
         newest = self._newest()
         mine = fields_of(self.after) if self.after else None
         previous = fields_of(self.before) if self.before else None
+        if newest is None and previous not in (None, mine) and self._was_shared():
+            raise changed_by_others(
+                str(ItemName(self.catalog_entry.kind, self.catalog_entry.name)), self.writer.remote.label
+            )
         if newest is None or mine is None:
             return mine or LayerFields("", None, None)
         theirs = fields_of(newest.details.document)
@@ -98,6 +104,13 @@ class LayerChange:
         if theirs != previous:
             raise changed_by_others(str(newest.item), self.writer.remote.label)
         return mine
+
+    def _was_shared(self) -> bool:
+        """Return whether the registry had a version of the layer: another composer has deleted or renamed what it lacks now."""
+        versions = self.before.versions if self.before else ()
+        return any(
+            ItemName(self.catalog_entry.kind, self.catalog_entry.name, version) in self.known for version in versions
+        )
 
     # --- changes ------------------------------------------------------------------------------
 
@@ -111,6 +124,7 @@ class LayerChange:
         for blob in item.blobs:
             self.writer.send_blob(location.repository, blob)
         self.writer.send_manifest(location.repository, item)
+        self.renew()
         item = dataclasses.replace(item, details=self._with_fields(item.details, fields))
         self.writer.finish_layer(item, location, self.catalog_entry.path)
         self.sent[name] = item.digest

@@ -13,6 +13,12 @@ from ansible_collections.strata.layering.plugins.module_utils.catalog import doc
 from ansible_collections.strata.layering.plugins.module_utils.catalog.kinds import LOCK
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layer_removal import remove_versions
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layer_store import load_version
+from ansible_collections.strata.layering.plugins.module_utils.catalog.renaming.layer_rename import LayerRename
+from ansible_collections.strata.layering.plugins.module_utils.catalog.renaming.layer_renaming import (
+    rename_layer,
+    rename_locks,
+)
+from ansible_collections.strata.layering.plugins.module_utils.catalog.renaming.template_renaming import rename_template
 from ansible_collections.strata.layering.plugins.module_utils.catalog.version_name import VersionName
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
     Conflict,
@@ -64,6 +70,12 @@ def fill(composer):
     add_app_layer(composer.repository, "Editor", "1.0", os_layer=WINDOWS)
     add_connector(composer.repository)
     put_template(composer.repository, "office", WINDOWS, (EDITOR,))
+
+
+def rename_app(repository, name, new_name):
+    rename = LayerRename(kind="app", name=name, new_name=new_name)
+    with rename_locks(repository, rename):
+        rename_layer(repository, rename, document_collections.layers(repository, "app").require(name), None)
 
 
 def remove(composer, kind, name, version=None):
@@ -213,6 +225,44 @@ def test_changes_that_would_be_lost_are_refused(first, second):
     describe_layer(second.repository, "app", "Editor", "A text editor")
     first.sync()
     assert first.documents()["app_layer"]["Editor"]["description"] == "A text editor"
+
+
+def test_change_of_a_deleted_layer_is_refused(first, second):
+    fill(first)
+    second.sync()
+    delete_template(first.repository, "office")
+    remove(first, "app", "Editor")
+    before = second.documents()
+    with raises(Conflict, "distribution.upstream_changed"):
+        describe_layer(second.repository, "app", "Editor", "A text editor")
+    assert second.documents() == before
+
+
+def test_rename_by_a_composer_that_is_behind_changes_nothing(first, second, registry):
+    fill(first)
+    second.sync()
+    describe_layer(first.repository, "app", "Editor", "An editor")
+    before, shared = second.documents(), registry.tags()
+    for rename in (
+        lambda: rename_app(second.repository, "Editor", "Zoom"),
+        lambda: rename_template(second.repository, "office", "desk", None),
+    ):
+        with raises(Conflict, "distribution.upstream_behind"):
+            rename()
+        assert second.documents() == before
+        assert registry.tags() == shared
+        assert not document_collections.renames(second.repository).names()
+    second.sync()
+    rename_app(second.repository, "Editor", "Zoom")
+    first.sync()
+    assert without_times(first.documents()) == without_times(second.documents())
+
+
+def test_claim_that_ended_while_blobs_were_sent_is_not_used(first, registry, monkeypatch):
+    monkeypatch.setattr(claims, "LIFETIME", 0)
+    with raises(Conflict, "distribution.claim_lost"):
+        add_os_layer(first.repository, "Windows", "1")
+    assert not [tag for tag in registry.tags() if tag.startswith("windows/os/")]
 
 
 def test_version_that_another_composer_uses_is_not_deleted(first, second):
