@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.distribution.trust import (
+from ansible_collections.strata.layering.plugins.module_utils.distribution.signatures.trust import (
     TrustPolicy,
     sign,
 )

@@ -9,10 +9,10 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ...plugins.module_utils.distribution.names import Naming
+from ...plugins.module_utils.distribution.items.names import Naming
 from ...plugins.module_utils.distribution.record.connection import RecordConnection
 from ...plugins.module_utils.distribution.record.synchronization import Synchronization, SyncResult
-from ...plugins.module_utils.distribution.remote import Guard
+from ...plugins.module_utils.distribution.sides.remote import Guard
 from ...plugins.module_utils.repository.repository import Repository
 from ...plugins.module_utils.repository.upstream import UpstreamSettings
 from .shared_registry import SharedBackend, SharedRegistry

@@ -22,11 +22,11 @@ from ...common.progress import Progress, silent
 from ...repository.blobs import Descriptor
 from ...repository.oci_layout import REFERENCE
 from ...repository.repository import Repository
-from ..artifacts import EMPTY_DIGEST, parse_manifest
-from ..items import LayerItem
-from ..local import Local, merged, read_version, refuse_other_base, refuse_other_content
-from ..names import ItemName, Naming
-from ..remote import Guard, Remote
+from ..items.artifacts import EMPTY_DIGEST, parse_manifest
+from ..items.items import LayerItem
+from ..items.names import ItemName, Naming
+from ..sides.local import Local, merged, read_version, refuse_other_base, refuse_other_content
+from ..sides.remote import Guard, Remote
 from .copies import Copies, Copy, CopyView, find_copies
 
 _MAX_CONFIG = 1 << 20

@@ -23,10 +23,10 @@ from ...repository.repository import Repository
 from ..backends.backend import MAX_MANIFEST, Backend
 from ..backends.layout_index import IndexEntry, LayoutIndex
 from ..backends.layout_reader import LayoutReader
-from ..details import DETAILS_TYPE
-from ..items import Attachment, LayerItem
-from ..local import ATTACHMENTS
-from ..names import ItemName
+from ..items.details import DETAILS_TYPE
+from ..items.items import Attachment, LayerItem
+from ..items.names import ItemName
+from ..sides.local import ATTACHMENTS
 
 #: The only repository of the view; callers may use other names for it.
 _ALL = "copies"

@@ -19,14 +19,14 @@ from ...layers.layer_version import KINDS
 from ...repository.oci_layout import MAX_JSON
 from ...repository.repository import Repository
 from ..backends.backend import Backend
-from ..details import of_document
-from ..generation import read_generation
-from ..items import Item, fields_of
-from ..local import Local
-from ..names import TEMPLATE, ItemName, Naming
-from ..remote import Guard, Remote
-from ..remote_writer import RemoteWriter
-from ..template_item import site_independent
+from ..items.details import of_document
+from ..items.items import Item, fields_of
+from ..items.names import TEMPLATE, ItemName, Naming
+from ..items.template_item import site_independent
+from ..sides.generation import read_generation
+from ..sides.local import Local
+from ..sides.remote import Guard, Remote
+from ..sides.remote_writer import RemoteWriter
 from .differences import behind_rename, made_by_others
 from .entries import entry_of
 from .layer_change import LayerChange

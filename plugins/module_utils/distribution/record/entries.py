@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 
-from ..catalog_entry import CatalogEntry
-from ..names import ItemName, slug
-from ..remote import Remote
+from ..items.catalog_entry import CatalogEntry
+from ..items.names import ItemName, slug
+from ..sides.remote import Remote
 
 _LONGEST = 80
 

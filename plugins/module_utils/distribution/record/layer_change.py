@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from ...catalog.layer_document import LayerDocument
 from ...common.errors import InternalError
 from ...repository.blobs import Descriptor
-from ..catalog_entry import CatalogEntry
-from ..details import Details, of_document
-from ..items import LayerFields, LayerItem, fields_of
-from ..names import ItemName, Location
-from ..remote_writer import RemoteWriter
+from ..items.catalog_entry import CatalogEntry
+from ..items.details import Details, of_document
+from ..items.items import LayerFields, LayerItem, fields_of
+from ..items.names import ItemName, Location
+from ..sides.remote_writer import RemoteWriter
 from .differences import behind, changed_by_others
 from .entries import entry_of
 from .survey import read_layer

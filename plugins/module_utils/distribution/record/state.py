@@ -17,7 +17,7 @@ from typing import Any
 
 from ...common.atomic_files import atomic_write
 from ...repository.repository import Repository
-from ..names import TEMPLATE, ItemName
+from ..items.names import TEMPLATE, ItemName
 
 FILE = "upstream.json"
 _SCHEMA_VERSION = 1

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 from ...common.errors import StrataError, Unavailable
 from ...common.progress import Progress, silent
-from ..claims import claim_holder
-from ..generation import read_generation
-from ..items import LayerItem
-from ..local import Local
-from ..names import TEMPLATE, ItemName
-from ..remote import Listed, Remote
-from ..remote_writer import RemoteWriter
-from ..template_item import TemplateItem
+from ..items.items import LayerItem
+from ..items.names import TEMPLATE, ItemName
+from ..items.template_item import TemplateItem
+from ..sides.claims import claim_holder
+from ..sides.generation import read_generation
+from ..sides.local import Local
+from ..sides.remote import Listed, Remote
+from ..sides.remote_writer import RemoteWriter
 
 #: How often a survey is tried without a claim, and the seconds between two attempts.
 _ATTEMPTS, _PAUSE = 4, 2.0

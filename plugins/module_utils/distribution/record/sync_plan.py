@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from ...catalog.layer_document import LayerDocument
 from ...catalog.template_document import TemplateDocument
 from ...layers.layer_version import APP, OS, PLATFORM
-from ..decision import Known
-from ..details import of_document, travelling_source
-from ..items import LayerFields, LayerItem, fields_of
-from ..local import Local, bases
-from ..names import TEMPLATE, ItemName
-from ..template_item import TemplateItem, site_independent
+from ..items.details import of_document, travelling_source
+from ..items.items import LayerFields, LayerItem, fields_of
+from ..items.names import TEMPLATE, ItemName
+from ..items.template_item import TemplateItem, site_independent
+from ..sides.local import Local, bases
+from ..transfers.decision import Known
 from .survey import Survey
 
 _ORDER = (OS, APP, PLATFORM)

@@ -31,14 +31,14 @@ from ...common.progress import Progress, silent
 from ...layers.layer_version import OS, ROLE_ARCHIVE, ROLE_DISK
 from ...repository.blobs import Descriptor
 from ...repository.repository import Repository
-from ..artifacts import EMPTY, EMPTY_DIGEST
-from ..generation import read_generation
-from ..items import Item, LayerItem
-from ..known import known_templates
-from ..local import ATTACHMENTS, Local
-from ..names import TEMPLATE, ItemName
-from ..receiving import receive_blob
-from ..remote import Remote
+from ..items.artifacts import EMPTY, EMPTY_DIGEST
+from ..items.items import Item, LayerItem
+from ..items.names import TEMPLATE, ItemName
+from ..sides.generation import read_generation
+from ..sides.local import ATTACHMENTS, Local
+from ..sides.receiving import receive_blob
+from ..sides.remote import Remote
+from ..transfers.known import known_templates
 from .connection import RecordConnection
 from .state import RecordState
 from .survey import Survey, survey

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ...common.errors import InternalError
-from ..catalog_entry import CatalogEntry
-from ..local import Local
-from ..names import TEMPLATE, ItemName
-from ..remote_writer import RemoteWriter
-from ..template_item import TemplateItem, of_document
+from ..items.catalog_entry import CatalogEntry
+from ..items.names import TEMPLATE, ItemName
+from ..items.template_item import TemplateItem, of_document
+from ..sides.local import Local
+from ..sides.remote_writer import RemoteWriter
 from .differences import changed_by_others
 
 

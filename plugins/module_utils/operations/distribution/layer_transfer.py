@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from ...common.errors import InvalidInput
 from ...common.outcome import Outcome
 from ...common.progress import Progress
-from ...distribution.known import known_templates
-from ...distribution.local import Local
-from ...distribution.plan import Plan, Rules, make_plan
-from ...distribution.remote_writer import RemoteWriter
-from ...distribution.removal import plan_removal, remove
-from ...distribution.transfer import Transfer
-from ...distribution.trust import SignatureGuard
-from ...distribution.unsigned import Unsigned, find_unsigned, sign_unsigned
+from ...distribution.sides.local import Local
+from ...distribution.sides.remote_writer import RemoteWriter
+from ...distribution.signatures.trust import SignatureGuard
+from ...distribution.transfers.known import known_templates
+from ...distribution.transfers.plan import Plan, Rules, make_plan
+from ...distribution.transfers.removal import plan_removal, remove
+from ...distribution.transfers.transfer import Transfer
+from ...distribution.transfers.unsigned import Unsigned, find_unsigned, sign_unsigned
 from . import transfer_results
 from .remote_options import RemoteOptions
 from .remote_side import open_remote

@@ -13,9 +13,9 @@ import os
 
 from ...common.errors import InvalidInput
 from ...distribution.backends.backend import Backend
-from ...distribution.names import Naming
+from ...distribution.items.names import Naming
 from ...distribution.record.connection import RecordConnection
-from ...distribution.trust import SignatureGuard
+from ...distribution.signatures.trust import SignatureGuard
 from ...oci_registry.model import RegistryAddress, RegistryConnection
 from ...repository.repository import Repository
 from ...repository.upstream import REQUIRED, UpstreamSettings

@@ -12,12 +12,12 @@ from typing import Any
 from ...catalog.spelling import lookup_warnings
 from ...common.errors import StrataError, Unavailable
 from ...common.outcome import Outcome
-from ...distribution.catalog_entry import CatalogEntry
-from ...distribution.items import LayerItem
-from ...distribution.local import Local
-from ...distribution.names import TEMPLATE, ItemName
-from ...distribution.selection import Side
-from ...distribution.template_item import TemplateItem
+from ...distribution.items.catalog_entry import CatalogEntry
+from ...distribution.items.items import LayerItem
+from ...distribution.items.names import TEMPLATE, ItemName
+from ...distribution.items.template_item import TemplateItem
+from ...distribution.sides.local import Local
+from ...distribution.transfers.selection import Side
 from ...layers.layer_version import version_key
 from ..options import RepositoryOptions
 from .remote_options import RemoteOptions

@@ -12,10 +12,10 @@ from ...common.errors import InvalidInput
 from ...distribution.backends.archive import Archive
 from ...distribution.backends.backend import Backend
 from ...distribution.backends.folder import Folder
-from ...distribution.local import Local
-from ...distribution.names import Naming
-from ...distribution.remote import Remote
-from ...distribution.trust import SignatureGuard
+from ...distribution.items.names import Naming
+from ...distribution.sides.local import Local
+from ...distribution.sides.remote import Remote
+from ...distribution.signatures.trust import SignatureGuard
 from ...repository.repository import Repository
 from ...shares.open import open_file, open_share
 from .remote_options import RemoteOptions

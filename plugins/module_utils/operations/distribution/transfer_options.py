@@ -12,7 +12,7 @@ from typing import Any
 
 from ...common.errors import InvalidInput
 from ...common.option_values import not_text
-from ...distribution.selection import LayerChoice, Selection, TemplateChoice
+from ...distribution.transfers.selection import LayerChoice, Selection, TemplateChoice
 from ..options import RepositoryOptions
 from .remote_options import RemoteOptions
 from .trust_options import SigningOptions, VerificationOptions

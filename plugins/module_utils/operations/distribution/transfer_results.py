@@ -9,17 +9,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...distribution.attachments import new_attachments
-from ...distribution.decision import Action
-from ...distribution.items import Item, LayerItem
-from ...distribution.local import Local
-from ...distribution.names import ItemName
-from ...distribution.plan import Plan, Step
-from ...distribution.remote import Remote
-from ...distribution.removal import Stored
-from ...distribution.selection import Side
-from ...distribution.template_item import TemplateItem
-from ...distribution.transfer import Moved
+from ...distribution.items.items import Item, LayerItem
+from ...distribution.items.names import ItemName
+from ...distribution.items.template_item import TemplateItem
+from ...distribution.sides.local import Local
+from ...distribution.sides.remote import Remote
+from ...distribution.signatures.attachments import new_attachments
+from ...distribution.transfers.decision import Action
+from ...distribution.transfers.plan import Plan, Step
+from ...distribution.transfers.removal import Stored
+from ...distribution.transfers.selection import Side
+from ...distribution.transfers.transfer import Moved
 from ...repository.blobs import Descriptor
 
 _ACTIONS = {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ...common.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from ...distribution.trust import SignatureGuard
+    from ...distribution.signatures.trust import SignatureGuard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class VerificationOptions:
         Raises:
             StrataError: as ``SignatureGuard.load``; ``distribution.verify_keys`` if signatures are required without a key.
         """
-        from ...distribution.trust import SignatureGuard
+        from ...distribution.signatures.trust import SignatureGuard
 
         return SignatureGuard.load(self.keys, self.required)
 
@@ -70,6 +70,6 @@ class SigningOptions:
         Raises:
             StrataError: as ``SignatureGuard.load``.
         """
-        from ...distribution.trust import SignatureGuard
+        from ...distribution.signatures.trust import SignatureGuard
 
         return SignatureGuard.load(sign_key=self.key, passphrase=self.passphrase)

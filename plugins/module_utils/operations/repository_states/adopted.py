@@ -9,8 +9,8 @@ from typing import Any
 
 from ...common.outcome import Outcome
 from ...distribution.adoption.adopt import Adoption, AdoptionPlan, Left, apply_adoption, plan_adoption
-from ...distribution.names import ItemName
-from ...distribution.trust import SignatureGuard
+from ...distribution.items.names import ItemName
+from ...distribution.signatures.trust import SignatureGuard
 from ...repository.repository import Repository
 from ...repository.upstream import REQUIRED
 from .repository_module_options import RepositoryModuleOptions

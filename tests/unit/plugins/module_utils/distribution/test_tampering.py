@@ -18,19 +18,22 @@ import pytest
 from ansible_collections.strata.layering.plugins.module_utils.catalog import document_collections
 from ansible_collections.strata.layering.plugins.module_utils.catalog.version_name import VersionName
 from ansible_collections.strata.layering.plugins.module_utils.distribution.backends.folder import Folder
-from ansible_collections.strata.layering.plugins.module_utils.distribution.details import DETAILS_TYPE
-from ansible_collections.strata.layering.plugins.module_utils.distribution.known import known_templates
-from ansible_collections.strata.layering.plugins.module_utils.distribution.local import Local
-from ansible_collections.strata.layering.plugins.module_utils.distribution.names import Naming
-from ansible_collections.strata.layering.plugins.module_utils.distribution.plan import Rules, make_plan
-from ansible_collections.strata.layering.plugins.module_utils.distribution.remote import Remote
-from ansible_collections.strata.layering.plugins.module_utils.distribution.selection import (
+from ansible_collections.strata.layering.plugins.module_utils.distribution.items.details import DETAILS_TYPE
+from ansible_collections.strata.layering.plugins.module_utils.distribution.items.names import Naming
+from ansible_collections.strata.layering.plugins.module_utils.distribution.sides.local import Local
+from ansible_collections.strata.layering.plugins.module_utils.distribution.sides.remote import Remote
+from ansible_collections.strata.layering.plugins.module_utils.distribution.signatures.trust import (
+    SignatureGuard,
+    TrustPolicy,
+)
+from ansible_collections.strata.layering.plugins.module_utils.distribution.transfers.known import known_templates
+from ansible_collections.strata.layering.plugins.module_utils.distribution.transfers.plan import Rules, make_plan
+from ansible_collections.strata.layering.plugins.module_utils.distribution.transfers.selection import (
     LayerChoice,
     Selection,
     TemplateChoice,
 )
-from ansible_collections.strata.layering.plugins.module_utils.distribution.transfer import Transfer
-from ansible_collections.strata.layering.plugins.module_utils.distribution.trust import SignatureGuard, TrustPolicy
+from ansible_collections.strata.layering.plugins.module_utils.distribution.transfers.transfer import Transfer
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry.model import (
     RegistryAddress,
     RegistryConnection,

@@ -13,21 +13,21 @@ from ansible_collections.strata.layering.plugins.module_utils.catalog import doc
 from ansible_collections.strata.layering.plugins.module_utils.catalog.templates import require_resolved
 from ansible_collections.strata.layering.plugins.module_utils.catalog.version_name import VersionName
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, NotFound
-from ansible_collections.strata.layering.plugins.module_utils.distribution.catalog_entry import CatalogEntry
-from ansible_collections.strata.layering.plugins.module_utils.distribution.local import Local
-from ansible_collections.strata.layering.plugins.module_utils.distribution.names import ItemName
-from ansible_collections.strata.layering.plugins.module_utils.distribution.plan import Rules, make_plan
-from ansible_collections.strata.layering.plugins.module_utils.distribution.selection import (
+from ansible_collections.strata.layering.plugins.module_utils.distribution.items.catalog_entry import CatalogEntry
+from ansible_collections.strata.layering.plugins.module_utils.distribution.items.names import ItemName
+from ansible_collections.strata.layering.plugins.module_utils.distribution.sides.local import Local
+from ansible_collections.strata.layering.plugins.module_utils.distribution.transfers.plan import Rules, make_plan
+from ansible_collections.strata.layering.plugins.module_utils.distribution.transfers.selection import (
     LayerChoice,
     Selection,
     TemplateChoice,
 )
-from ansible_collections.strata.layering.plugins.module_utils.distribution.transfer import Transfer
+from ansible_collections.strata.layering.plugins.module_utils.distribution.transfers.transfer import Transfer
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.plugins.module_utils.repository.verification import verify
 from ansible_collections.strata.layering.tests.support import small_layers
 
-from .sides import (
+from .two_sites import (
     EDITOR,
     EVERYTHING,
     WINDOWS,

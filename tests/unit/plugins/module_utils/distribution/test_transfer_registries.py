@@ -12,11 +12,11 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog.templates import require_resolved
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict
-from ansible_collections.strata.layering.plugins.module_utils.distribution.claims import Claim, claim_holder
-from ansible_collections.strata.layering.plugins.module_utils.distribution.local import Local
-from ansible_collections.strata.layering.plugins.module_utils.distribution.names import Naming
-from ansible_collections.strata.layering.plugins.module_utils.distribution.remote import Remote
-from ansible_collections.strata.layering.plugins.module_utils.distribution.transfer import Transfer
+from ansible_collections.strata.layering.plugins.module_utils.distribution.items.names import Naming
+from ansible_collections.strata.layering.plugins.module_utils.distribution.sides.claims import Claim, claim_holder
+from ansible_collections.strata.layering.plugins.module_utils.distribution.sides.local import Local
+from ansible_collections.strata.layering.plugins.module_utils.distribution.sides.remote import Remote
+from ansible_collections.strata.layering.plugins.module_utils.distribution.transfers.transfer import Transfer
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry.model import (
     RegistryAddress,
     RegistryConnection,
@@ -25,7 +25,7 @@ from ansible_collections.strata.layering.plugins.module_utils.oci_registry.regis
 from ansible_collections.strata.layering.plugins.module_utils.repository.verification import verify
 from ansible_collections.strata.layering.tests.support import small_layers
 
-from .sides import EDITOR, WINDOWS, actions, empty, filled, plan_pull, plan_push, pull, push
+from .two_sites import EDITOR, WINDOWS, actions, empty, filled, plan_pull, plan_push, pull, push
 
 pytestmark = pytest.mark.simulator
 

@@ -15,9 +15,9 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog import document_collections, layer_store
 from ansible_collections.strata.layering.plugins.module_utils.common.outcome import Outcome
-from ansible_collections.strata.layering.plugins.module_utils.distribution import details
 from ansible_collections.strata.layering.plugins.module_utils.distribution.backends.folder import Folder
-from ansible_collections.strata.layering.plugins.module_utils.distribution.trust import sign
+from ansible_collections.strata.layering.plugins.module_utils.distribution.items import details
+from ansible_collections.strata.layering.plugins.module_utils.distribution.signatures.trust import sign
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import (
     APP,
     OS,

@@ -20,9 +20,9 @@ from ansible_collections.strata.layering.plugins.module_utils.catalog import doc
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layer_removal import remove_versions
 from ansible_collections.strata.layering.plugins.module_utils.catalog.version_name import VersionName
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict
-from ansible_collections.strata.layering.plugins.module_utils.distribution import claims
-from ansible_collections.strata.layering.plugins.module_utils.distribution.details import DETAILS_TYPE
+from ansible_collections.strata.layering.plugins.module_utils.distribution.items.details import DETAILS_TYPE
 from ansible_collections.strata.layering.plugins.module_utils.distribution.record import survey
+from ansible_collections.strata.layering.plugins.module_utils.distribution.sides import claims
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import APP, ARTIFACT_TYPE, OS
 from ansible_collections.strata.layering.tests.support.composers import Composer
 from ansible_collections.strata.layering.tests.support.interleaving import Interleaving

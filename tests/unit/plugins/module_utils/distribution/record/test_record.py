@@ -26,8 +26,8 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
     Unavailable,
     Unsupported,
 )
-from ansible_collections.strata.layering.plugins.module_utils.distribution import claims
 from ansible_collections.strata.layering.plugins.module_utils.distribution.record import survey
+from ansible_collections.strata.layering.plugins.module_utils.distribution.sides import claims
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import ROLE_ARCHIVE
 from ansible_collections.strata.layering.tests.support.composers import Composer
 from ansible_collections.strata.layering.tests.support.expectations import raises

@@ -11,8 +11,11 @@ import json
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog.version_name import VersionName
-from ansible_collections.strata.layering.plugins.module_utils.distribution.details import DETAILS_TYPE
-from ansible_collections.strata.layering.plugins.module_utils.distribution.trust import SignatureGuard, TrustPolicy
+from ansible_collections.strata.layering.plugins.module_utils.distribution.items.details import DETAILS_TYPE
+from ansible_collections.strata.layering.plugins.module_utils.distribution.signatures.trust import (
+    SignatureGuard,
+    TrustPolicy,
+)
 from ansible_collections.strata.layering.plugins.module_utils.repository.oci_layout import MANIFEST
 from ansible_collections.strata.layering.plugins.module_utils.signing.bundle import BUNDLE
 from ansible_collections.strata.layering.plugins.module_utils.signing.keys import SigningKey

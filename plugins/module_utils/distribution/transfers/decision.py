@@ -12,9 +12,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from .attachments import new_attachments
-from .items import LayerFields, LayerItem
-from .template_item import TemplateItem
+from ..items.items import LayerFields, LayerItem
+from ..items.template_item import TemplateItem
+from ..signatures.attachments import new_attachments
 
 
 class Action(enum.StrEnum):

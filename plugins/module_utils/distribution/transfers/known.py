@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from ..catalog import document_collections
-from ..catalog.exchanged_template import ExchangedState, ExchangedTemplate
-from ..catalog.kinds import LOCK
-from ..repository.repository import Repository
+from ...catalog import document_collections
+from ...catalog.exchanged_template import ExchangedState, ExchangedTemplate
+from ...catalog.kinds import LOCK
+from ...repository.repository import Repository
 from .decision import Known
 
 

@@ -14,7 +14,11 @@ from hypothesis import strategies as st
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layer_document import LayerDocument
 from ansible_collections.strata.layering.plugins.module_utils.catalog.template_document import TemplateDocument
 from ansible_collections.strata.layering.plugins.module_utils.catalog.version_name import VersionName
-from ansible_collections.strata.layering.plugins.module_utils.distribution.decision import (
+from ansible_collections.strata.layering.plugins.module_utils.distribution.items.details import Details
+from ansible_collections.strata.layering.plugins.module_utils.distribution.items.items import LayerFields, LayerItem
+from ansible_collections.strata.layering.plugins.module_utils.distribution.items.names import ItemName
+from ansible_collections.strata.layering.plugins.module_utils.distribution.items.template_item import of_document
+from ansible_collections.strata.layering.plugins.module_utils.distribution.transfers.decision import (
     CHANGES,
     Action,
     Decision,
@@ -23,10 +27,6 @@ from ansible_collections.strata.layering.plugins.module_utils.distribution.decis
     decide_layer,
     decide_template,
 )
-from ansible_collections.strata.layering.plugins.module_utils.distribution.details import Details
-from ansible_collections.strata.layering.plugins.module_utils.distribution.items import LayerFields, LayerItem
-from ansible_collections.strata.layering.plugins.module_utils.distribution.names import ItemName
-from ansible_collections.strata.layering.plugins.module_utils.distribution.template_item import of_document
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerReference, LayerVersion
 from ansible_collections.strata.layering.tests.support.layer_documents import software_entry
 

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..catalog.spelling import spelling_hint
-from ..common.errors import NotFound
-from ..layers.layer_version import LayerReference
-from .catalog_entry import CatalogEntry
-from .items import ImageItem, LayerFields, LayerItem
-from .local import bases
-from .names import TEMPLATE, ItemName
-from .template_item import TemplateItem, layer_names
+from ...catalog.spelling import spelling_hint
+from ...common.errors import NotFound
+from ...layers.layer_version import LayerReference
+from ..items.catalog_entry import CatalogEntry
+from ..items.items import ImageItem, LayerFields, LayerItem
+from ..items.names import TEMPLATE, ItemName
+from ..items.template_item import TemplateItem, layer_names
+from ..sides.local import bases
 
 LATEST = "latest"
 _MAX_SHOWN = 10

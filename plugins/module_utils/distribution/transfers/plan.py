@@ -10,19 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..catalog.kinds import layer_kind
-from ..catalog.template_document import TemplateDocument
-from ..catalog.templates import resolve
-from ..common.errors import Conflict, StrataError
-from ..layers.layer_version import version_key
-from ..repository.repository import Repository
-from .catalog_entry import CatalogEntry
+from ...catalog.kinds import layer_kind
+from ...catalog.template_document import TemplateDocument
+from ...catalog.templates import resolve
+from ...common.errors import Conflict, StrataError
+from ...layers.layer_version import version_key
+from ...repository.repository import Repository
+from ..items.catalog_entry import CatalogEntry
+from ..items.items import Item, LayerFields, LayerItem
+from ..items.names import IMAGE, ItemName
+from ..items.template_item import TemplateItem
+from ..sides.local import Local, merged, refuse_other_base
 from .decision import CHANGES, Action, Decision, Known, Reason, decide_layer, decide_template
-from .items import Item, LayerFields, LayerItem
-from .local import Local, merged, refuse_other_base
-from .names import IMAGE, ItemName
 from .selection import Selected, Selection, Side, select
-from .template_item import TemplateItem
 
 
 @dataclass(frozen=True)

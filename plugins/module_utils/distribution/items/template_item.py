@@ -17,12 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..catalog.resolved_template import canonical_digest
-from ..catalog.scripts import MEDIA_TYPE as SCRIPT_TYPE
-from ..catalog.template_document import TemplateDocument
-from ..common.errors import Corrupt, StrataError
-from ..layers.layer_version import APP, OS, PLATFORM, LayerReference, check_layer_name
-from ..repository.blobs import Descriptor
+from ...catalog.resolved_template import canonical_digest
+from ...catalog.scripts import MEDIA_TYPE as SCRIPT_TYPE
+from ...catalog.template_document import TemplateDocument
+from ...common.errors import Corrupt, StrataError
+from ...layers.layer_version import APP, OS, PLATFORM, LayerReference, check_layer_name
+from ...repository.blobs import Descriptor
 from .artifacts import EMPTY_DIGEST, descriptor_of, manifest_bytes, parse_manifest
 from .items import Item
 from .names import TEMPLATE, ItemName, Location

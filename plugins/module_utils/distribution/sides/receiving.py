@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..repository.blobs import Descriptor
-from ..repository.repository import Repository
+from ...repository.blobs import Descriptor
+from ...repository.repository import Repository
 
 #: Seconds for which a process waits until another process has received the same blob: a disk over a slow line.
 _PATIENCE = 24 * 3600.0

@@ -9,13 +9,13 @@ import pathlib
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog.version_name import VersionName
 from ansible_collections.strata.layering.plugins.module_utils.distribution.backends.folder import Folder
-from ansible_collections.strata.layering.plugins.module_utils.distribution.known import known_templates
-from ansible_collections.strata.layering.plugins.module_utils.distribution.local import Local
-from ansible_collections.strata.layering.plugins.module_utils.distribution.names import Naming
-from ansible_collections.strata.layering.plugins.module_utils.distribution.plan import Plan, Rules, make_plan
-from ansible_collections.strata.layering.plugins.module_utils.distribution.remote import Remote
-from ansible_collections.strata.layering.plugins.module_utils.distribution.selection import Selection
-from ansible_collections.strata.layering.plugins.module_utils.distribution.transfer import Transfer
+from ansible_collections.strata.layering.plugins.module_utils.distribution.items.names import Naming
+from ansible_collections.strata.layering.plugins.module_utils.distribution.sides.local import Local
+from ansible_collections.strata.layering.plugins.module_utils.distribution.sides.remote import Remote
+from ansible_collections.strata.layering.plugins.module_utils.distribution.transfers.known import known_templates
+from ansible_collections.strata.layering.plugins.module_utils.distribution.transfers.plan import Plan, Rules, make_plan
+from ansible_collections.strata.layering.plugins.module_utils.distribution.transfers.selection import Selection
+from ansible_collections.strata.layering.plugins.module_utils.distribution.transfers.transfer import Transfer
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.plugins.module_utils.shares.local import LocalShare
 from ansible_collections.strata.layering.tests.support import small_layers

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..common.errors import Corrupt, InvalidInput, NotFound, StrataError, Untrusted
-from ..oci_registry.model import Referrer
-from ..repository.blobs import Descriptor
-from ..signing.artifact import (
+from ...common.errors import Corrupt, InvalidInput, NotFound, StrataError, Untrusted
+from ...oci_registry.model import Referrer
+from ...repository.blobs import Descriptor
+from ...signing.artifact import (
     MAX_MANIFEST,
     MAX_SIGNATURES,
     StoredSignature,
@@ -23,11 +23,11 @@ from ..signing.artifact import (
     signatures_of_manifest,
     simple_signing_tag,
 )
-from ..signing.bundle import BUNDLE_TYPES, PREDICATE, PREDICATE_ANNOTATION, verify_bundle
-from ..signing.keys import SigningKey, VerifyKey, load_verify_keys
-from ..signing.simple_signing import verify_simple
-from .artifacts import CREATED, EMPTY_TYPE
-from .backends.backend import Backend
+from ...signing.bundle import BUNDLE_TYPES, PREDICATE, PREDICATE_ANNOTATION, verify_bundle
+from ...signing.keys import SigningKey, VerifyKey, load_verify_keys
+from ...signing.simple_signing import verify_simple
+from ..backends.backend import Backend
+from ..items.artifacts import CREATED, EMPTY_TYPE
 
 #: Errors of a single signature; others are errors of the back end.
 _BAD_SIGNATURE = (Corrupt, NotFound, Untrusted)

@@ -13,21 +13,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..common.errors import Conflict, Corrupt
-from ..layers.layer_version import ARTIFACT_TYPE, LayerReference, LayerVersion, version_key
-from ..oci_registry.model import RemoteManifest
-from ..repository.blobs import Descriptor
-from ..repository.oci_layout import MANIFEST
-from . import details, template_item
-from .artifacts import CREATED, parse_manifest
-from .attachments import read_attachments
-from .backends.backend import Backend
-from .catalog_entry import CatalogEntry
-from .details import DETAILS_TYPE, Details
-from .items import ImageItem, LayerFields, LayerItem, fields_of
+from ...common.errors import Conflict, Corrupt
+from ...layers.layer_version import ARTIFACT_TYPE, LayerReference, LayerVersion, version_key
+from ...oci_registry.model import RemoteManifest
+from ...repository.blobs import Descriptor
+from ...repository.oci_layout import MANIFEST
+from ..backends.backend import Backend
+from ..items import details, template_item
+from ..items.artifacts import CREATED, parse_manifest
+from ..items.catalog_entry import CatalogEntry
+from ..items.details import DETAILS_TYPE, Details
+from ..items.items import ImageItem, LayerFields, LayerItem, fields_of
+from ..items.names import TEMPLATE, ItemName, Location, Naming, is_reserved_tag
+from ..items.template_item import TemplateItem
+from ..signatures.attachments import read_attachments
 from .local import read_version
-from .names import TEMPLATE, ItemName, Location, Naming, is_reserved_tag
-from .template_item import TemplateItem
 
 SIGNATURE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _TITLE, _VERSION = "org.opencontainers.image.title", "org.opencontainers.image.version"

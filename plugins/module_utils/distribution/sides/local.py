@@ -9,27 +9,27 @@ import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 
-from ..catalog import document_collections
-from ..catalog.kinds import LOCK, layer_kind
-from ..catalog.layer_document import LayerDocument
-from ..catalog.layer_store import layer_reference_name
-from ..catalog.layers import find_layer_to_change, layer_lock
-from ..catalog.template_document import TemplateDocument
-from ..common.errors import Conflict, Corrupt, NotFound
-from ..common.progress import Progress, silent
-from ..images.stored.thin_image import ARTIFACT_TYPE as IMAGE_TYPE
-from ..images.stored.thin_image import reference_of
-from ..layers.icon import icon_media_type
-from ..layers.layer_version import KINDS, LayerReference, LayerVersion
-from ..repository.blobs import Descriptor
-from ..repository.oci_layout import MAX_JSON
-from ..repository.repository import Repository
-from . import details, template_item
-from .artifacts import listed_blobs, parse_manifest
-from .catalog_entry import CatalogEntry
-from .items import Attachment, ImageItem, LayerFields, LayerItem, fields_of
-from .names import IMAGE, TEMPLATE, ItemName
-from .template_item import TemplateItem
+from ...catalog import document_collections
+from ...catalog.kinds import LOCK, layer_kind
+from ...catalog.layer_document import LayerDocument
+from ...catalog.layer_store import layer_reference_name
+from ...catalog.layers import find_layer_to_change, layer_lock
+from ...catalog.template_document import TemplateDocument
+from ...common.errors import Conflict, Corrupt, NotFound
+from ...common.progress import Progress, silent
+from ...images.stored.thin_image import ARTIFACT_TYPE as IMAGE_TYPE
+from ...images.stored.thin_image import reference_of
+from ...layers.icon import icon_media_type
+from ...layers.layer_version import KINDS, LayerReference, LayerVersion
+from ...repository.blobs import Descriptor
+from ...repository.oci_layout import MAX_JSON
+from ...repository.repository import Repository
+from ..items import details, template_item
+from ..items.artifacts import listed_blobs, parse_manifest
+from ..items.catalog_entry import CatalogEntry
+from ..items.items import Attachment, ImageItem, LayerFields, LayerItem, fields_of
+from ..items.names import IMAGE, TEMPLATE, ItemName
+from ..items.template_item import TemplateItem
 
 #: The beginning of references to manifests that refer to another manifest, such as signatures.
 ATTACHMENTS = "attachments"
@@ -262,7 +262,7 @@ class Local:
             NotFound: the connector or a layer version is missing.
             Conflict: the layer versions do not fit together; ``catalog.other_spelling``.
         """
-        from ..catalog.templates import resolve
+        from ...catalog.templates import resolve
 
         documents = document_collections.templates(self.repository)
         with self.repository.locks.hold(LOCK, purpose=f"{action} the image template {document.name}"):
@@ -297,7 +297,7 @@ class Local:
 
 
 def _is_config_of(config: bytes, content_digest: str) -> bool:
-    from ..images.stored.compose_config import ComposeConfig
+    from ...images.stored.compose_config import ComposeConfig
 
     try:
         return ComposeConfig.from_dict(json.loads(config), content_digest).content_digest == content_digest

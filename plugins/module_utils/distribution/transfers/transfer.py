@@ -12,21 +12,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ..common.errors import InternalError, NotFound
-from ..common.progress import Progress, silent
-from ..oci_registry.model import Uploaded
-from ..repository.blobs import Descriptor
-from .artifacts import EMPTY, EMPTY_DIGEST
+from ...common.errors import InternalError, NotFound
+from ...common.progress import Progress, silent
+from ...oci_registry.model import Uploaded
+from ...repository.blobs import Descriptor
+from ..items.artifacts import EMPTY, EMPTY_DIGEST
+from ..items.items import ImageItem, Item, LayerItem
+from ..items.names import ItemName, Location
+from ..items.template_item import TemplateItem, of_document
+from ..sides.local import Local
+from ..sides.receiving import receive_blob
+from ..sides.remote import Remote
+from ..sides.remote_writer import RemoteWriter, homes
 from .decision import Action, Known, Reason
-from .items import ImageItem, Item, LayerItem
 from .known import note_template
-from .local import Local
-from .names import ItemName, Location
 from .plan import Plan, Step
-from .receiving import receive_blob
-from .remote import Remote
-from .remote_writer import RemoteWriter, homes
-from .template_item import TemplateItem, of_document
 
 T = TypeVar("T")
 #: Blobs that are sent or received side by side. GHCR refuses more uploads at a time.

@@ -21,11 +21,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..catalog.layer_document import LayerDocument, LayerEntry, OsLayerEntry, SoftwareLayerEntry
-from ..catalog.script_record import ScriptRecord
-from ..catalog.version_name import VersionName
-from ..common.errors import Corrupt, InvalidInput, StrataError
-from ..layers.layer_version import (
+from ...catalog.layer_document import LayerDocument, LayerEntry, OsLayerEntry, SoftwareLayerEntry
+from ...catalog.script_record import ScriptRecord
+from ...catalog.version_name import VersionName
+from ...common.errors import Corrupt, InvalidInput, StrataError
+from ...layers.layer_version import (
     APP,
     DEPLOYABLE,
     KINDS,
@@ -36,7 +36,7 @@ from ..layers.layer_version import (
     check_layer_name,
     check_version_name,
 )
-from ..repository.blobs import Descriptor
+from ...repository.blobs import Descriptor
 from .artifacts import EMPTY_DIGEST, descriptor_of, manifest_bytes
 from .names import ItemName
 

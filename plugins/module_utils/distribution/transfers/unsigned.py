@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..repository.blobs import Descriptor
-from ..repository.oci_layout import MANIFEST
+from ...repository.blobs import Descriptor
+from ...repository.oci_layout import MANIFEST
+from ..items.items import Item, LayerItem
+from ..items.names import ItemName, Location
+from ..items.template_item import TemplateItem
+from ..sides.remote import Remote
+from ..sides.remote_writer import RemoteWriter
+from ..signatures.trust import SignatureGuard, TrustPolicy
 from .decision import Action, Reason
-from .items import Item, LayerItem
-from .names import ItemName, Location
 from .plan import Plan, Step
-from .remote import Remote
-from .remote_writer import RemoteWriter
-from .template_item import TemplateItem
-from .trust import SignatureGuard, TrustPolicy
 
 
 @dataclass(frozen=True)

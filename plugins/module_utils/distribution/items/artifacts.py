@@ -13,9 +13,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..common.errors import Corrupt
-from ..repository.blobs import Descriptor
-from ..repository.oci_layout import MANIFEST
+from ...common.errors import Corrupt
+from ...repository.blobs import Descriptor
+from ...repository.oci_layout import MANIFEST
 
 #: The config of an artifact that has none.
 EMPTY = b"{}"

@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Unavailable
 from ansible_collections.strata.layering.plugins.module_utils.distribution.backends.backend import Backend
 from ansible_collections.strata.layering.plugins.module_utils.distribution.backends.folder import Folder
-from ansible_collections.strata.layering.plugins.module_utils.distribution.trust import (
+from ansible_collections.strata.layering.plugins.module_utils.distribution.signatures.trust import (
     SignatureGuard,
     TrustPolicy,
     sign,

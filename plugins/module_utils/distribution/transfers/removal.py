@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..common.errors import Conflict, InternalError
-from ..layers.layer_version import APP, OS, PLATFORM
-from .catalog_entry import CatalogEntry
-from .items import Item
-from .local import bases
-from .names import TEMPLATE, ItemName, Location
-from .remote import Remote
-from .remote_writer import RemoteWriter
+from ...common.errors import Conflict, InternalError
+from ...layers.layer_version import APP, OS, PLATFORM
+from ..items.catalog_entry import CatalogEntry
+from ..items.items import Item
+from ..items.names import TEMPLATE, ItemName, Location
+from ..sides.local import bases
+from ..sides.remote import Remote
+from ..sides.remote_writer import RemoteWriter
 from .selection import LATEST, Selection
 
 #: The order of kinds: templates need layers, platform and app layers need OS layers.

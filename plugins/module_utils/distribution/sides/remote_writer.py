@@ -17,23 +17,23 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from ..common.errors import Conflict, NotFound
-from ..common.progress import Progress, silent
-from ..layers.layer_version import LayerReference
-from ..oci_registry.model import Uploaded
-from ..repository.blobs import Descriptor
-from ..repository.oci_layout import MANIFEST
-from ..signing.artifact import simple_signing_tag
-from . import details as details_module
-from .artifacts import EMPTY, EMPTY_DIGEST, parse_manifest
-from .attachments import reference_of
-from .catalog_entry import CatalogEntry
+from ...common.errors import Conflict, NotFound
+from ...common.progress import Progress, silent
+from ...layers.layer_version import LayerReference
+from ...oci_registry.model import Uploaded
+from ...repository.blobs import Descriptor
+from ...repository.oci_layout import MANIFEST
+from ...signing.artifact import simple_signing_tag
+from ..items import details as details_module
+from ..items.artifacts import EMPTY, EMPTY_DIGEST, parse_manifest
+from ..items.catalog_entry import CatalogEntry
+from ..items.items import Item, LayerItem
+from ..items.names import ItemName, Location
+from ..items.template_item import TemplateItem
+from ..signatures.attachments import reference_of
 from .claims import Claim, claim
-from .items import Item, LayerItem
 from .local import Local, bases
-from .names import ItemName, Location
 from .remote import Remote
-from .template_item import TemplateItem
 
 _PUSHED_BY, _COMMENT = "strata.layering.pushed-by", "strata.layering.comment"
 

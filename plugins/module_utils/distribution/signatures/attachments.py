@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from ..common.errors import Corrupt, NotFound
-from ..signing.artifact import signatures_of_manifest, simple_signing_tag
-from .artifacts import EMPTY_DIGEST, listed_blobs, parse_manifest
-from .backends.backend import Backend
-from .items import Attachment, Item
+from ...common.errors import Corrupt, NotFound
+from ...signing.artifact import signatures_of_manifest, simple_signing_tag
+from ..backends.backend import Backend
+from ..items.artifacts import EMPTY_DIGEST, listed_blobs, parse_manifest
+from ..items.items import Attachment, Item
 from .trust import SignatureReader
 
 _MAX_BLOB, _MAX_ATTACHMENTS = 1 << 20, 32

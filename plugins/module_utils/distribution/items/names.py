@@ -17,8 +17,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from ..common.errors import InvalidInput
-from ..layers.layer_version import APP, KINDS, OS, PLATFORM
+from ...common.errors import InvalidInput
+from ...layers.layer_version import APP, KINDS, OS, PLATFORM
 
 TEMPLATE = "template"
 IMAGE = "image"

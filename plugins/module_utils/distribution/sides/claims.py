@@ -18,12 +18,12 @@ import random
 import time
 from collections.abc import Iterator
 
-from ..common.errors import Conflict, StrataError
-from ..repository.oci_layout import MANIFEST
-from .artifacts import EMPTY, EMPTY_DIGEST, EMPTY_TYPE, descriptor_of, manifest_bytes, parse_manifest
-from .backends.backend import Backend
+from ...common.errors import Conflict, StrataError
+from ...repository.oci_layout import MANIFEST
+from ..backends.backend import Backend
+from ..items.artifacts import EMPTY, EMPTY_DIGEST, EMPTY_TYPE, descriptor_of, manifest_bytes, parse_manifest
+from ..items.names import CLAIM, Naming
 from .generation import advance_generation, read_generation
-from .names import CLAIM, Naming
 
 CLAIM_TYPE = "application/vnd.strata.claim.v1+json"
 #: Seconds after which a claim ends, after which its holder renews it, and for which others wait by default.

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..catalog.layer_document import LayerDocument
-from ..layers.layer_version import OS, ROLE_DISK, ROLE_SCRIPT, LayerVersion
-from ..repository.blobs import Descriptor
-from ..repository.oci_layout import MANIFEST
+from ...catalog.layer_document import LayerDocument
+from ...layers.layer_version import OS, ROLE_DISK, ROLE_SCRIPT, LayerVersion
+from ...repository.blobs import Descriptor
+from ...repository.oci_layout import MANIFEST
 from .artifacts import listed_blobs, parse_manifest
 from .details import Details
 from .names import IMAGE, ItemName, Location

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import secrets
 
-from ..repository.oci_layout import MANIFEST
-from .artifacts import EMPTY, EMPTY_TYPE, descriptor_of, manifest_bytes
-from .backends.backend import Backend
-from .names import Naming
+from ...repository.oci_layout import MANIFEST
+from ..backends.backend import Backend
+from ..items.artifacts import EMPTY, EMPTY_TYPE, descriptor_of, manifest_bytes
+from ..items.names import Naming
 
 GENERATION_TYPE = "application/vnd.strata.generation.v1+json"
 _TAG = "generation"

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..common.errors import Corrupt, InvalidInput
-from ..layers.layer_version import KINDS, check_layer_name
+from ...common.errors import Corrupt, InvalidInput
+from ...layers.layer_version import KINDS, check_layer_name
 from .artifacts import EMPTY, EMPTY_TYPE, descriptor_of, manifest_bytes
 from .names import TEMPLATE, Naming, check_path
 
