@@ -110,7 +110,7 @@ def ensure_layer_metadata(options: LayerMetadataOptions, *, check_mode: bool) ->
 
     Raises:
         InvalidInput: names, priority, descriptions or an icon that cannot be used.
-        NotFound: ``catalog.layer_missing``, ``catalog.layer_version_missing``.
+        NotFound: ``operations.metadata_layer_missing``, ``operations.metadata_version_missing``.
         Conflict: ``operations.rename_both_exist`` if the former and the new name exist; as ``refuse_rename``.
         Corrupt: ``catalog.field`` if a document is damaged.
     """
@@ -178,7 +178,7 @@ def _version_rename(layer: LayerDocument, options: LayerMetadataOptions) -> dict
         known = layer.sorted_versions()
         raise NotFound(
             f"The {layer.label} has no version {version!r}.",
-            code="catalog.layer_version_missing",
+            code="operations.metadata_version_missing",
             hint=f"{spelling_hint(version, known)}It has: {', '.join(known)}.",
         )
     return {}
@@ -197,7 +197,7 @@ def _missing_layer(repository: Repository, options: LayerMetadataOptions) -> Not
     named = f"{options.former_name!r} or {options.name!r}" if options.former_name else repr(options.name)
     return NotFound(
         f"The repository has no {layer_label(options.kind)} named {named}.",
-        code="catalog.layer_missing",
+        code="operations.metadata_layer_missing",
         hint=f"{spelling_hint(options.name, known)}It has: {', '.join(known[:_MAX_SHOWN])}."
         if known
         else f"Create it with strata.layering.{options.kind}_layer.",

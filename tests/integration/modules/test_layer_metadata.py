@@ -91,10 +91,10 @@ def test_audit_history_finds_a_renamed_layer_by_its_former_name(repository):
 @pytest.mark.parametrize(
     ("options", "code"),
     [
-        ({"name": "None"}, "catalog.layer_missing"),
-        ({"name": "New", "rename_from": {"name": "None"}}, "catalog.layer_missing"),
-        ({"name": "Tool", "version": "9"}, "catalog.layer_version_missing"),
-        ({"name": "Tool", "version": "9", "rename_from": {"version": "8"}}, "catalog.layer_version_missing"),
+        ({"name": "None"}, "operations.metadata_layer_missing"),
+        ({"name": "New", "rename_from": {"name": "None"}}, "operations.metadata_layer_missing"),
+        ({"name": "Tool", "version": "9"}, "operations.metadata_version_missing"),
+        ({"name": "Tool", "version": "9", "rename_from": {"version": "8"}}, "operations.metadata_version_missing"),
         ({"name": "Reader", "rename_from": {"name": "Tool"}}, "operations.rename_both_exist"),
         ({"name": "Tool", "version": "2", "rename_from": {"version": "1"}}, "operations.rename_both_exist"),
         ({"name": "READER", "rename_from": {"name": "Tool"}}, "catalog.other_spelling"),
