@@ -68,7 +68,7 @@ options:
   file_share:
     description:
       - A folder of the composer, or C(//server/share/path), that contains or will contain an OCI image layout. It is used instead of a registry.
-      - The folder must exist.
+      - A push creates the folder if it does not exist. It must be empty, or have been written by an earlier push or by a tool for OCI image layouts.
     type: path
   other_repository:
     description:

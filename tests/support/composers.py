@@ -41,7 +41,7 @@ class Composer:
             "the registry registry.example.com",
             Naming("windows"),
             lambda: SharedBackend(self.registry, self._before_request),
-            lambda: self.guard,
+            lambda signing: self.guard,
         )
         self.repository.attach(self.connection)
 

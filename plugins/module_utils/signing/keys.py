@@ -218,14 +218,14 @@ def _decrypt(pem: str, passphrase: str | None, source: str) -> object:
         raise InvalidInput(
             f"{_subject(source)} is encrypted, and no passphrase is set.",
             code="signing.passphrase_missing",
-            hint="Set sign_key_passphrase.",
+            hint="Set sign_key_passphrase, or STRATA_SIGN_KEY_PASSPHRASE in the environment of the task.",
         ) from None
     except (ValueError, crypto_errors.UnsupportedAlgorithm):
         if passphrase:
             raise InvalidInput(
                 f"{_subject(source)} cannot be decrypted: the passphrase is wrong, or the data is damaged.",
                 code="signing.passphrase_wrong",
-                hint="Correct sign_key_passphrase. Test it with: openssl pkey -in KEY.pem -noout.",
+                hint="Correct sign_key_passphrase, or STRATA_SIGN_KEY_PASSPHRASE in the environment. Test it with: openssl pkey -in KEY.pem -noout.",
             ) from None
         raise _no_key(source, "a private key", f"Correct the PEM file, or create a key with: {_NEW_KEY}.") from None
 

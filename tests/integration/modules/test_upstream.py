@@ -20,6 +20,7 @@ from ansible_collections.strata.layering.tests.support.registry_fixtures import 
     simulated_registry,
     simulated_registry_process,
 )
+from ansible_collections.strata.layering.tests.support.signing_keys import key_pair
 
 #: The template that ``add_template`` creates.
 TEMPLATE = {
@@ -112,6 +113,18 @@ def test_second_composer_publishes_the_same_image(first, second, simulated_regis
     fails("layered_image_plan", "oci_registry.connection", **second.options, template="office")
     failed = fails("image_template", "oci_registry.connection", **second.options, **TEMPLATE | {"description": "new"})
     assert run("image_template_info", **second.options)["templates"][0]["description"] == "", failed
+
+
+def test_only_changes_need_the_passphrase_of_the_key(first, second):
+    pair = key_pair("secret")
+    sign_key = second.path / "sign.key"
+    sign_key.write_text(pair.private)
+    sign_key.chmod(0o600)
+    run("repository", **second.options, upstream=_limited(second, sign_key=os.fspath(sign_key)))
+    run("repository", **second.options, state="synced")
+    export(second, "second.vmdk")
+    fails("image_template", "signing.passphrase_missing", **second.options, **TEMPLATE | {"description": "new"})
+    assert run("image_template_info", **second.options)["templates"][0]["description"] == ""
 
 
 def test_version_that_both_composers_make_is_refused_for_one(first, second):

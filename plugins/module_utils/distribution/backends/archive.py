@@ -71,7 +71,7 @@ class Archive(LayoutReader):
             raise NotFound(
                 f"The file {self._where} does not exist.",
                 code="distribution.archive_missing",
-                hint="Correct the path, or export layers to the file first.",
+                hint="Correct the path, or push layers to the file first.",
             )
         self._stored = self._entries.to_bytes()
 

@@ -37,6 +37,7 @@ from .template_change import TemplateChange
 class RecordConnection:
     """The registry of record of ``repository``. ``connect`` and ``load_guard`` are called when they are first needed.
 
+    ``load_guard`` gets whether something will be signed: reading needs neither the private key nor its passphrase.
     ``label`` names the registry in messages, ``location`` is its address as the repository stores it. ``must_sign``: all
     composers require signatures, and this composer has no key to sign with.
     """
@@ -48,7 +49,7 @@ class RecordConnection:
         label: str,
         naming: Naming,
         connect: Callable[[], Backend],
-        load_guard: Callable[[], Guard | None],
+        load_guard: Callable[[bool], Guard | None],
         *,
         must_sign: bool = False,
     ) -> None:
@@ -61,19 +62,19 @@ class RecordConnection:
         self._load_guard = load_guard
         self._must_sign = must_sign
         self._backend: tuple[int, Backend] | None = None
-        self._guard: list[Guard | None] = []
+        self._guards: dict[bool, Guard | None] = {}
 
     # --- reading --------------------------------------------------------------------------------
 
-    def remote(self) -> Remote:
-        """Return the registry as a side of a transfer that has read nothing yet."""
+    def remote(self, *, signing: bool = False) -> Remote:
+        """Return the registry as a side of a transfer that has read nothing yet; with ``signing`` to write to it."""
         # A child process must not use the connections of its parent.
         if self._backend is None or self._backend[0] != os.getpid():
             self._backend = (os.getpid(), self._connect())
-        if not self._guard:
-            self._guard = [self._load_guard()]
+        if signing not in self._guards:
+            self._guards[signing] = self._load_guard(signing)
         return Remote(
-            self._backend[1], self._naming, self._guard[0], identity=self._location, known=self._stored_manifest
+            self._backend[1], self._naming, self._guards[signing], identity=self._location, known=self._stored_manifest
         )
 
     def load_state(self) -> RecordState:
@@ -125,7 +126,7 @@ class RecordConnection:
     def before_build(self, kind: str, name: str, version: str) -> None:
         """Check that the registry can take a new layer version; see ``Upstream``."""
         self._require_key()
-        remote, item = self.remote(), ItemName(kind, name, version)
+        remote, item = self.remote(signing=True), ItemName(kind, name, version)
         location = remote.naming.location(item, entry_of(remote, kind, name).path)
         if remote.backend.digest_of(location.repository, location.tag) is not None:
             raise made_by_others(str(item), self.label)
@@ -140,7 +141,7 @@ class RecordConnection:
 
     def upload(self, manifest: str, progress: Progress = silent) -> None:
         """Send the blobs and the manifest of a layer version; see ``Upstream``."""
-        remote = self.remote()
+        remote = self.remote(signing=True)
         version = layer_store.load_version(self._repository, manifest)
         item = ItemName(version.kind, version.name, version.version)
         writer = RemoteWriter(remote, Local(self._repository))
@@ -174,7 +175,7 @@ class RecordConnection:
             return
         if after is not None:
             self._require_key()
-        remote, state = self.remote(), self.load_state()
+        remote, state = self.remote(signing=True), self.load_state()
         future = self._repository.overlaid({(kind, name): dict(after) if after is not None else None})
         writer = RemoteWriter(remote, Local(future))
         layer_kind = LAYER_KINDS.get(kind)

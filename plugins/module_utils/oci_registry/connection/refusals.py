@@ -18,6 +18,8 @@ from .pacing import retry_after
 #: Characters: of a page that is searched for text, and of the text that is shown.
 _LONGEST_PAGE, _LONGEST_TEXT = 20_000, 500
 _ERRORS_SHOWN = 5
+#: What servers of Go answer to a request without TLS.
+_WANTS_TLS = "HTTP request to an HTTPS server"
 _RATE_LIMIT = re.compile(r"rate limit|too many requests", re.IGNORECASE)
 
 
@@ -113,10 +115,13 @@ def refused(
             hint="Set registry to the host to which it redirects.",
             **facts,
         )
-    return _state_error(request, refusal, label, facts)
+    return _state_error(request, refusal, connection, facts)
 
 
-def _state_error(request: Request, refusal: Refusal, label: str, facts: dict[str, Any]) -> StrataError:
+def _state_error(
+    request: Request, refusal: Refusal, connection: RegistryConnection, facts: dict[str, Any]
+) -> StrataError:
+    label = f"{connection.label[0].upper()}{connection.label[1:]}"
     if refusal.status == 404:
         return NotFound(
             f"{label} did not find {request.subject}: {refusal.reason}.",
@@ -138,6 +143,13 @@ def _state_error(request: Request, refusal: Refusal, label: str, facts: dict[str
             hint="Allow larger requests in the reverse proxy of the registry (client_max_body_size), or set a smaller chunk_size_mb.",
             **facts,
         )
+    if refusal.status == 400 and connection.plain_http and _WANTS_TLS in refusal.reason:
+        return Unavailable(
+            f"{label} accepts only connections with TLS.",
+            code="oci_registry.tls",
+            hint="Set plain_http to false, or correct the port in registry.",
+            **facts,
+        )
     return Unavailable(
         f"{label} refused the {request.method} request for {request.subject}: {refusal.reason}.",
         code="oci_registry.refused",
@@ -148,9 +160,15 @@ def _state_error(request: Request, refusal: Refusal, label: str, facts: dict[str
 
 def _login(connection: RegistryConnection, refusal: Refusal, account: str, facts: dict[str, Any]) -> StrataError:
     if connection.username is None:
-        hint = "Set registry_username and registry_password, or check the file of registry_auth_file (podman login)."
+        hint = (
+            "Set registry_username and registry_password, or REGISTRY_USERNAME and REGISTRY_PASSWORD in the environment of the task, "
+            "or check the file of registry_auth_file (podman login)."
+        )
     else:
-        hint = "Check registry_username and registry_password. The account may need a robot account or an access token."
+        hint = (
+            "Check registry_username and registry_password, or REGISTRY_USERNAME and REGISTRY_PASSWORD in the environment of the task. "
+            "Some registries need a robot account or an access token."
+        )
     return InvalidInput(
         f"{connection.label[0].upper()}{connection.label[1:]} rejected the login of {account}: {refusal.reason}.",
         code="oci_registry.login",

@@ -64,11 +64,12 @@ class _Opener:
         )
         return Folder(open_share(self._settings.file_share or "", credentials), create=True)
 
-    def guard(self) -> SignatureGuard:
+    def guard(self, signing: bool) -> SignatureGuard:
+        key = self._settings.sign_key or _environment("STRATA_SIGN_KEY", "STRATA_SIGN_KEY_CONTENT")
         return SignatureGuard.load(
             self._settings.verify_keys,
             self._settings.signatures == REQUIRED,
-            self._settings.sign_key or _environment("STRATA_SIGN_KEY", "STRATA_SIGN_KEY_CONTENT"),
+            key if signing else None,
             _environment("STRATA_SIGN_KEY_PASSPHRASE"),
         )
 

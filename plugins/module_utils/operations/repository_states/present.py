@@ -58,9 +58,10 @@ def _desired(repository: Repository, options: UpstreamOptions) -> UpstreamSettin
         if missing:
             raise Conflict(
                 f"The upstream {repository.upstream_settings.location} cannot be removed: "
-                f"{len(missing)} blobs of layers are only there.",
+                f"data of layers is only there ({len(missing)} blobs).",
                 code="operations.upstream_needed",
-                hint="Delete the layers that are not needed here, and publish or export those that are needed, which fetches their data.",
+                hint="Create a new repository, and pull the layers and templates into it with strata.layering.layer_transfer. "
+                "Do not delete layers here: they would be deleted in the upstream, too.",
                 blobs=missing[:_MAX_SHOWN],
             )
     return options.settings

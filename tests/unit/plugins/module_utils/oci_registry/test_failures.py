@@ -92,6 +92,12 @@ def test_refusals_have_codes(simulated_registry, status, headers, body, code):
     assert failure(simulated_registry).code == code
 
 
+def test_server_that_wants_tls_is_reported(simulated_registry):
+    body = "Client sent an HTTP request to an HTTPS server.\n"
+    simulated_registry.rules.add("GET", "^/v2/$", status=400, body=body)
+    assert failure(simulated_registry).code == "oci_registry.tls"
+
+
 def test_repository_that_must_be_created_first_is_reported(simulated_registry):
     body = '{"errors": [{"code": "NAME_UNKNOWN", "message": "create it"}]}'
     simulated_registry.rules.add("POST", "/uploads/", status=404, body=body)
