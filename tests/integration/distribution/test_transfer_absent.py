@@ -97,6 +97,17 @@ def test_version_in_use_is_not_deleted(berlin, remote, selected, users):
     assert offered(remote) == before
 
 
+def test_former_name_of_a_renamed_layer_can_be_deleted(berlin, madrid, folder):
+    push(berlin, folder, **OFFICE)
+    run("layer_metadata", **berlin.options, kind="app", name="Tool 2", rename_from={"name": "Tool"})
+    push(berlin, folder, **OFFICE)
+    fails("layer_transfer", "distribution.needed", **berlin.options, **folder, state="absent", layers=[layer("Tool 2")])
+    former = {"layers": [layer("Tool", "1.10")]}
+    deleted = run("layer_transfer", **berlin.options, **folder, state="absent", **former)
+    assert set(actions(deleted).values()) == {"deleted"}
+    assert actions(pull(madrid, folder, **OFFICE))["app", "Tool 2", "1.10"] == "copied"
+
+
 def test_registry_without_deletion_is_an_error(berlin, registry, simulated_registry):
     push(berlin, registry, **OFFICE)
     simulated_registry.configure(deletion="none")

@@ -248,7 +248,7 @@ class Remote:
         if manifest is None:
             return None
         repository = location.repository
-        self._check(repository, manifest.digest, f"details of {location}")
+        self._check(repository, manifest.digest, f"metadata of {location}")
         parsed = parse_manifest(manifest.data, manifest.digest)
         config = Descriptor.from_json(parsed["config"])
         return details.of_artifact(parsed, self.backend.read_blob(repository, config.digest, _MAX_CONFIG), digest)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,7 +26,10 @@ _MAX_SHOWN = 5
 
 @dataclass(frozen=True)
 class Stored:
-    """A layer version or template of a remote, and the digests of the layer versions that it needs."""
+    """A layer version or template of a remote, and the digests of the layer versions that it needs.
+
+    ``names`` are those of the layer versions that a template needs: a renamed layer has the digest of its former name.
+    """
 
     item: ItemName
     digest: str
@@ -33,6 +37,11 @@ class Stored:
     location: Location
     path: str | None
     needs: frozenset[str]
+    names: frozenset[ItemName] = frozenset()
+
+    def requires(self, other: Stored) -> bool:
+        """Return whether this item cannot be pulled without ``other``."""
+        return other.digest in self.needs and (not self.names or other.item in self.names)
 
 
 def plan_removal(remote: Remote, selection: Selection) -> list[Stored]:
@@ -89,7 +98,11 @@ def _everything(remote: Remote) -> Iterator[Stored]:
 
 def _template(remote: Remote, entry: CatalogEntry) -> Stored | None:
     found = remote.template(entry.name, entry.path)
-    return _stored(found, entry, (layer.digest for layer in found.layers)) if found else None
+    if found is None:
+        return None
+    names = frozenset(ItemName(layer.kind, layer.name, layer.version) for layer in found.layers)
+    stored = _stored(found, entry, (layer.digest for layer in found.layers))
+    return dataclasses.replace(stored, names=names)
 
 
 def _versions(remote: Remote, entry: CatalogEntry, version: str | None) -> Iterator[Stored]:
@@ -119,7 +132,7 @@ def _refuse_needed(remote: Remote, chosen: Mapping[ItemName, Stored], users: Seq
         for stored in chosen.values()
         if stored.item.is_layer
         for user in users
-        if user.item not in chosen and stored.digest in user.needs
+        if user.item not in chosen and user.requires(stored)
     ]
     if not needed:
         return

@@ -70,7 +70,9 @@ def _selection(params: Mapping[str, Any], state: TransferState) -> Selection:
         raise InvalidInput(
             f"The options contradict each other: {reason or 'everything is set together with layers or templates'}.",
             code="operations.transfer_selection",
-            hint="List layers and templates, or set everything.",
+            hint="Remove everything, and list layers and templates."
+            if state is TransferState.ABSENT
+            else "List layers and templates, or set everything.",
         )
     if not (params["everything"] or layers or templates):
         raise InvalidInput(
