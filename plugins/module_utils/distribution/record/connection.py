@@ -161,6 +161,14 @@ class RecordConnection:
         found = blobs.find(digest) if blobs else None
         return [other for other in self._homes(remote, found.manifests if found else ()) if other != home]
 
+    def _send_missing(self, layer: LayerDocument | None, state: RecordState) -> None:
+        """Send the blobs of versions that exist only here, such as those from before the repository had an upstream."""
+        if layer is None:
+            return
+        for version, entry in layer.versions.items():
+            if entry.digest is not None and ItemName(layer.kind, layer.name, version) not in state.digests:
+                self.upload(entry.digest)
+
     def before_rename(self, subject: str) -> None:
         """Check that a rename, which changes several documents, meets no change by other composers; see ``Upstream``."""
         remote = self.remote()
@@ -176,9 +184,10 @@ class RecordConnection:
         if after is not None:
             self._require_key()
         remote, state = self.remote(signing=True), self.load_state()
+        layer_kind = LAYER_KINDS.get(kind)
+        self._send_missing(_document(after, layer_kind, name) if layer_kind else None, state)
         future = self._repository.overlaid({(kind, name): dict(after) if after is not None else None})
         writer = RemoteWriter(remote, Local(future))
-        layer_kind = LAYER_KINDS.get(kind)
         with writer.claim(f"change the {kind.replace('_', ' ')} {name}") as held:
             is_current = held.before == state.generation
             entry = entry_of(remote, layer_kind or TEMPLATE, name)

@@ -16,6 +16,7 @@ from ...common.errors import InternalError, NotFound
 from ...common.progress import Progress, silent
 from ...oci_registry.model import Uploaded
 from ...repository.blobs import Descriptor
+from ...repository.oci_layout import MANIFEST
 from ..items.artifacts import EMPTY, EMPTY_DIGEST
 from ..items.items import ImageItem, Item, LayerItem
 from ..items.names import ItemName, Location
@@ -306,6 +307,11 @@ class _Pull:
         if icon is not None and not self._target.repository.layout.has(icon):
             self._fetch_icon(step, icon)
         comment, origin = self._transfer.comment, self._origin | _signer(step)
+        upstream = self._target.repository.shared_upstream()
+        if upstream is not None and step.action is Action.COPY:
+            # Large blobs are sent before the registry of record is claimed, and before the catalog is locked.
+            self._target.repository.layout.put_blob(step.source.manifest, MANIFEST)
+            upstream.upload(step.source.digest)
         if step.changes_document:
             self._target.record_layer(step.source, step.fields, action="pull", comment=comment, origin=origin)
         else:
