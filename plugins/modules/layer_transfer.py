@@ -200,7 +200,9 @@ transfers:
         - V(deleted) with O(state=absent).
       type: str
     changes:
-      description: With V(updated), the names of the fields that changed, and V(signatures) for new signatures.
+      description:
+        - With V(updated), the names of the fields that changed, and V(signatures) for new signatures.
+        - V(catalog_entry) if only the entry in the catalogue of the remote was missing or damaged, and was stored again.
       type: list
       elements: str
     reason:

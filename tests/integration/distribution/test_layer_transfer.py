@@ -11,6 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from ansible_collections.strata.layering.plugins.module_utils.oci_registry.model import (
+    RegistryAddress,
+    RegistryConnection,
+)
+from ansible_collections.strata.layering.plugins.module_utils.oci_registry.registry import Registry
 from ansible_collections.strata.layering.tests.support.module_options import connector
 from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
 from ansible_collections.strata.layering.tests.support.samba import Samba
@@ -303,3 +308,36 @@ def test_number_as_version_is_refused(berlin, registry):
 )
 def test_contradicting_options_are_refused(berlin, registry, options, code):
     fails("layer_transfer", code, **(berlin.options | registry | {"state": "pushed"} | options))
+
+
+def test_lost_entries_of_the_catalogue_are_stored_again(berlin, madrid, registry, simulated_registry):
+    push(berlin, registry, layers=[layer("Tool", path="editors/tool")])
+    push(berlin, registry, **EVERYTHING)
+    catalogue = simulated_registry.tags()["windows/catalog"]
+    assert sorted(tag.partition(".")[0] for tag in catalogue if tag != "generation") == ["app", "app", "os", "template"]
+    assert "windows/app/tool" not in simulated_registry.tags()
+    connection = RegistryConnection(RegistryAddress.parse(simulated_registry.address), plain_http=True)
+    with Registry.connect(connection) as backend:
+        runtime = backend.manifest("windows/catalog", "app.runtime")
+        backend.delete_tag("windows/catalog", "template.office")
+        damaged = runtime.data.replace(b"Runtime", b"../time")
+        backend.put_manifest("windows/catalog", "app.runtime", damaged, runtime.media_type)
+    found = fails(
+        "layer_transfer", "distribution.catalog_entry", **madrid.options, **registry, **EVERYTHING, state="pulled"
+    )
+    assert "windows/catalog:app.runtime" in found["msg"]
+    lost = converges(
+        "layer_transfer",
+        lambda: simulated_registry.tags()["windows/catalog"],
+        **berlin.options,
+        **registry,
+        **EVERYTHING,
+        state="pushed",
+    )
+    changes = {item["name"]: item["changes"] for item in lost["transfers"] if item["action"] != "kept"}
+    assert changes == {"Runtime": ["catalog_entry"], TEMPLATE: ["catalog_entry"]}
+    assert simulated_registry.tags()["windows/catalog"].items() >= {
+        (tag, digest) for tag, digest in catalogue.items() if tag != "generation"
+    }
+    pull(madrid, registry, **EVERYTHING)
+    assert layers_of(madrid) == layers_of(berlin)

@@ -128,3 +128,12 @@ def test_wrong_passphrase_is_refused_without_showing_it(berlin, registry, signin
     options = berlin.options | registry | OFFICE | signing | {"state": "pushed", "sign_key_passphrase": "wr0ng-x"}
     error = fails("layer_transfer", "signing.passphrase_wrong", **options)
     assert "wr0ng-x" not in str(error)
+
+
+def test_unverifiable_content_of_a_repository_is_refused_if_signatures_are_required(berlin, madrid):
+    before = state_of(madrid.path)
+    options = {**madrid.options, **OFFICE, "other_repository": os.fspath(berlin.path), "state": "pulled"}
+    keys = {"verify_keys": [key_pair().public]}
+    fails("layer_transfer", "operations.transfer_unverified", **options, **keys)
+    assert state_of(madrid.path) == before
+    assert run("layer_transfer", **options, **keys, signatures="optional")["changed"]

@@ -48,8 +48,8 @@ class CatalogEntry:
         return tag.partition(".")[0] in _KINDS
 
     @classmethod
-    def from_manifest(cls, manifest: Mapping[str, Any]) -> CatalogEntry:
-        """Read an untrusted manifest.
+    def from_manifest(cls, manifest: Mapping[str, Any], where: str) -> CatalogEntry:
+        """Read an untrusted manifest; ``where`` is its tag in messages.
 
         Raises:
             Corrupt: ``distribution.catalog_entry``.
@@ -62,7 +62,8 @@ class CatalogEntry:
         except InvalidInput:
             pass
         raise Corrupt(
-            f"The entry {manifest['digest']} in the catalogue of a remote is damaged.",
+            f"The catalogue entry {where} is damaged.",
             code="distribution.catalog_entry",
-            hint="Push the layers and image templates again from a repository that has them.",
+            hint="Push the layer or image template again from a repository that has it, or delete this tag.",
+            digest=manifest["digest"],
         )

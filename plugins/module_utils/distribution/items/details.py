@@ -14,6 +14,7 @@ Source: OCI image-spec, manifest.md ("Guidelines for Artifact Usage"; subject).
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import posixpath
 import re
@@ -37,7 +38,7 @@ from ...layers.layer_version import (
     check_version_name,
 )
 from ...repository.blobs import Descriptor
-from .artifacts import EMPTY_DIGEST, descriptor_of, manifest_bytes
+from .artifacts import CREATED, EMPTY_DIGEST, descriptor_of, manifest_bytes
 from .names import ItemName
 
 DETAILS_TYPE = "application/vnd.strata.layer.details.v1+json"
@@ -45,6 +46,8 @@ CONFIG_TYPE = "application/vnd.strata.layer.details.config.v1+json"
 MAX_CONFIG = 1 << 20
 _SCHEMA_VERSION = 1
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
+#: Each change of details gets a later time than the details before it. No later time may follow the end of this year.
+_LAST_YEAR = 9000
 #: Keys of a version's source that hold paths of a composer or share: only the last part travels.
 _PATHS = frozenset(("files", "packaged_disk", "package", "ovf_package", "path", "file_share", "registry", "folder"))
 
@@ -186,6 +189,9 @@ def of_artifact(manifest: Mapping[str, Any], config: bytes, subject: str) -> Det
             or not isinstance(updated, str)
             or not _TIME.fullmatch(updated)
             or not isinstance(name, str)
+            # The newest details are found by the annotation. Any other time would hide all later details.
+            or manifest["annotations"][CREATED] != updated
+            or datetime.datetime.fromisoformat(updated).year > _LAST_YEAR
         ):
             raise ValueError
         document = dataclasses.replace(LayerDocument.from_dict(layer, kind, name), connector=None)

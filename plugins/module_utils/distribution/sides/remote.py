@@ -82,8 +82,8 @@ class Remote:
         self.guard = guard
         self._known = known
         self._manifests: dict[tuple[str, str], RemoteManifest] = {}
-        self._paths: dict[tuple[str, str], str | None] = {}
-        self._has_all_paths = False
+        self._entries: dict[tuple[str, str], CatalogEntry] = {}
+        self._has_all_entries = False
 
     @property
     def label(self) -> str:
@@ -123,20 +123,44 @@ class Remote:
 
     def path_of(self, item: ItemName) -> str | None:
         """Return the path of a layer or template that the catalogue has, None if it is derived from the name."""
-        key = (item.kind, item.name)
-        if key not in self._paths and not self._has_all_paths:
-            usual = self.entry_at(self.naming.catalog_tag(item.kind, item.name))
+        entry = self.listed_entry(item.kind, item.name)
+        return entry.path if entry else None
+
+    def listed_entry(self, kind: str, name: str) -> CatalogEntry | None:
+        """Return the entry that the catalogue has for a layer or template, None if it has none. A damaged entry counts as missing."""
+        key = (kind, name)
+        if key not in self._entries and not self._has_all_entries:
+            usual = self._readable_entry(self.naming.catalog_tag(kind, name))
             if usual is not None and (usual.kind, usual.name) == key:
-                self._paths[key] = usual.path
+                self._entries[key] = usual
             else:
-                self._paths = {(entry.kind, entry.name): entry.path for entry in self.names()}
-                self._has_all_paths = True
-        return self._paths.get(key)
+                tags = [tag for tag in self.backend.tags(self.naming.catalog) if CatalogEntry.is_tag(tag, self.naming)]
+                found = filter(None, map(self._readable_entry, sorted(tags)))
+                self._entries = {(entry.kind, entry.name): entry for entry in found}
+                self._has_all_entries = True
+        return self._entries.get(key)
+
+    def has_entry(self, entry: CatalogEntry) -> bool:
+        """Return whether the catalogue has an entry."""
+        return self._readable_entry(entry.tag(self.naming)) == entry
+
+    def forget_entries(self) -> None:
+        """Read the entries of the catalogue again when they are needed: they have changed, or may have."""
+        self._entries, self._has_all_entries = {}, False
+
+    def _readable_entry(self, tag: str) -> CatalogEntry | None:
+        try:
+            return self.entry_at(tag)
+        except Corrupt:
+            return None
 
     def entry_at(self, tag: str) -> CatalogEntry | None:
         """Return the entry with a tag of the catalogue, None if there is none."""
         found = self.backend.manifest(self.naming.catalog, tag)
-        return None if found is None else CatalogEntry.from_manifest(parse_manifest(found.data, found.digest))
+        if found is None:
+            return None
+        where = f"{self.naming.catalog}:{tag} of {self.label}"
+        return CatalogEntry.from_manifest(parse_manifest(found.data, found.digest), where)
 
     def versions(self, entry: CatalogEntry) -> list[Listed]:
         """Return the versions of a layer, in the order of their tags; an empty list if the remote does not have the layer."""

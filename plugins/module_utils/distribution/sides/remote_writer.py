@@ -62,6 +62,7 @@ class RemoteWriter:
                 self._backend, self.remote.naming, composer, holder=f"{socket.gethostname()}:{path}", purpose=purpose
             ) as held,
         ):
+            self.remote.forget_entries()
             yield held
 
     # --- before the claim -------------------------------------------------------------------
@@ -96,7 +97,7 @@ class RemoteWriter:
         self._attach(item, location.repository)
         self._sign(location.repository, item.descriptor)
         updated = self._put_details(item, location)
-        self._enter(CatalogEntry(item.item.kind, item.item.name, path))
+        self.enter(CatalogEntry(item.item.kind, item.item.name, path))
         self._set_tag(item, location)
         return updated
 
@@ -123,7 +124,7 @@ class RemoteWriter:
         self.send_manifest(location.repository, item)
         self._attach(item, location.repository)
         self._sign(location.repository, item.descriptor)
-        self._enter(CatalogEntry(item.item.kind, item.item.name, path))
+        self.enter(CatalogEntry(item.item.kind, item.item.name, path))
         self._set_tag(item, location)
 
     def finish_image(self, item: Item, location: Location) -> None:
@@ -215,13 +216,15 @@ class RemoteWriter:
         if self.remote.guard is not None:
             self.remote.guard.sign(self._backend, repository, manifest)
 
-    def _enter(self, entry: CatalogEntry) -> None:
+    def enter(self, entry: CatalogEntry) -> None:
+        """Let the catalogue name a layer or template."""
         manifest = entry.to_manifest()
         digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
         repository, tag = self.remote.naming.catalog, entry.tag(self.remote.naming)
         if self._backend.digest_of(repository, tag) != digest:
             self._backend.upload(repository, EMPTY_DIGEST, len(EMPTY), EMPTY)
             self._backend.put_manifest(repository, tag, manifest, MANIFEST)
+            self.remote.forget_entries()
 
     def _set_tag(self, item: Item, location: Location) -> None:
         """Set the tag and read it again: the registry cannot compare before it sets a tag."""

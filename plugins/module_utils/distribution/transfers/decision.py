@@ -25,6 +25,8 @@ class Action(enum.StrEnum):
     DETAILS = "details"
     #: The target has manifest and details; it gets signatures that only the source has.
     SIGNATURES = "signatures"
+    #: The target is a remote that has the item, but its catalogue does not name it: a foreign tool has deleted or replaced the entry.
+    ENTRY = "entry"
     #: The target has another state of the template, which is replaced.
     REPLACE = "replace"
     KEEP = "keep"
@@ -34,7 +36,7 @@ class Action(enum.StrEnum):
 
 
 #: Actions that change the target.
-CHANGES = frozenset((Action.COPY, Action.DETAILS, Action.SIGNATURES, Action.REPLACE))
+CHANGES = frozenset((Action.COPY, Action.DETAILS, Action.SIGNATURES, Action.ENTRY, Action.REPLACE))
 
 
 class Reason(enum.StrEnum):

@@ -21,6 +21,7 @@ from ..items.items import Item, LayerFields, LayerItem
 from ..items.names import IMAGE, ItemName
 from ..items.template_item import TemplateItem
 from ..sides.local import Local, merged, refuse_other_base
+from ..sides.remote import Remote
 from .decision import CHANGES, Action, Decision, Known, Reason, decide_layer, decide_template
 from .selection import Selected, Selection, Side, select
 
@@ -50,8 +51,8 @@ class Step:
 
     @property
     def changes_document(self) -> bool:
-        """Whether the document of the layer or template changes at the target, not only its signatures."""
-        return self.changes and self.action is not Action.SIGNATURES
+        """Whether the document of the layer or template changes at the target, not only its signatures or its entry."""
+        return self.changes and self.action not in (Action.SIGNATURES, Action.ENTRY)
 
 
 @dataclass
@@ -138,14 +139,14 @@ class _Planner:
             if best is None or version_key(item.version or "") > version_key(best):
                 newest[item.kind, item.name] = item.version or ""
         for item, layer in self._selected.layers.items():
-            path = self._selected.path(item)
+            path, is_listed = self._place(item)
             target = self._target_layer(item, path)
             if isinstance(target, StrataError):
                 self._add(Step(item, Action.CONFLICT, layer, path=path, problem=target))
                 continue
             with_fields = newest[item.kind, item.name] == item.version
             fields = self._fields(layer, target, path) if with_fields else (None, None)
-            decision = decide_layer(layer, target, fields, pull=self._rules.pull)
+            decision = _listed(decide_layer(layer, target, fields, pull=self._rules.pull), is_listed)
             step = Step(item, decision.action, layer, target, path, decision.reason)
             step = dataclasses.replace(
                 step,
@@ -154,6 +155,16 @@ class _Planner:
             )
             self._add(step)
             self._foresee_layer(step)
+
+    def _place(self, item: ItemName) -> tuple[str | None, bool]:
+        """Return the path of a layer or template in the remote, and whether the catalogue of a target that is a remote names it."""
+        path = self._selected.path(item)
+        if not isinstance(self._plan.target, Remote):
+            return path, True
+        if path is not None:
+            return path, self._plan.target.has_entry(CatalogEntry(item.kind, item.name, path))
+        entry = self._plan.target.listed_entry(item.kind, item.name)
+        return (entry.path, True) if entry is not None else (None, False)
 
     def _target_layer(self, item: ItemName, path: str | None) -> LayerItem | None | StrataError:
         try:
@@ -216,13 +227,14 @@ class _Planner:
 
     def plan_templates(self) -> None:
         for name, template in self._selected.templates.items():
-            path = self._selected.path(template.item)
+            path, is_listed = self._place(template.item)
             try:
                 target = self._plan.target.template(name, path)
             except Conflict as error:
                 self._add(Step(template.item, Action.CONFLICT, template, path=path, problem=error))
                 continue
             decision = decide_template(template, target, self._rules.known.get(name), force=self._rules.force)
+            decision = _listed(decision, is_listed)
             document = None
             problem = self._template_problem(template, decision)
             if isinstance(self._plan.target, Local) and decision.action in CHANGES:
@@ -291,7 +303,7 @@ class _Planner:
             content = self._content_of(template)
             if content is None:
                 continue
-            item, path = ItemName(IMAGE, name, content), self._selected.path(template.item)
+            item, path = ItemName(IMAGE, name, content), self._place(template.item)[0]
             image = self._plan.source.image(item, path)
             if image is None:
                 self._plan.warnings.append(
@@ -318,3 +330,8 @@ class _Planner:
 
     def _add(self, step: Step) -> None:
         self._plan.steps.append(step)
+
+
+def _listed(decision: Decision, is_listed: bool) -> Decision:
+    """Return a decision that adds the entry in the catalogue which an item lacks."""
+    return Decision(Action.ENTRY, decision.reason) if decision.action is Action.KEEP and not is_listed else decision

@@ -18,6 +18,7 @@ from ...oci_registry.model import Uploaded
 from ...repository.blobs import Descriptor
 from ...repository.oci_layout import MANIFEST
 from ..items.artifacts import EMPTY, EMPTY_DIGEST
+from ..items.catalog_entry import CatalogEntry
 from ..items.items import ImageItem, Item, LayerItem
 from ..items.names import ItemName, Location
 from ..items.template_item import TemplateItem, of_document
@@ -93,7 +94,7 @@ class Transfer:
                 continue
             target = step.target if isinstance(step.target, TemplateItem) else None
             revision = max(step.source.revision, target.revision if target else 0)
-            if step.changes and isinstance(self.plan.target, Remote):
+            if step.changes_document and isinstance(self.plan.target, Remote):
                 revision = (target.revision if target else 0) + 1
             note_template(self.home.repository, remote.identity, step.item.name, Known(step.source.content, revision))
 
@@ -198,10 +199,13 @@ class _Push:
                 updated = self._writer.finish_layer(step.source, location, step.path)
             else:
                 self._writer.add_signatures(step.source, location)
+                self._writer.enter(CatalogEntry(step.item.kind, step.item.name, step.path))
                 if step.changes_document:
                     updated = self._writer.put_details(step.source, location)
             if updated is not None:
                 self._source.note_updated(step.source, updated)
+        elif step.action is Action.ENTRY:
+            self._writer.enter(CatalogEntry(step.item.kind, step.item.name, step.path))
         elif isinstance(step.source, TemplateItem):
             self._finish_template(step, step.source, location)
         else:

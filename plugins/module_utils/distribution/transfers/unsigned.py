@@ -44,7 +44,7 @@ def find_unsigned(plan: Plan, guard: SignatureGuard) -> list[Unsigned]:
     for step in plan.steps:
         target = step.target
         if (
-            step.action not in (Action.KEEP, Action.DETAILS, Action.SIGNATURES)
+            step.action not in (Action.KEEP, Action.DETAILS, Action.SIGNATURES, Action.ENTRY)
             or target is None
             or target.location is None
         ):

@@ -48,6 +48,13 @@ def ensure_transferred(options: LayerTransferOptions, *, check_mode: bool, progr
 
 def _transferred(options: LayerTransferOptions, local: Local, check_mode: bool, progress: Progress) -> Outcome:
     pull = options.state is TransferState.PULLED
+    if pull and options.verification.required and options.remote.other_repository is not None:
+        raise InvalidInput(
+            f"Signatures are required, but content of the repository {options.remote.other_repository} cannot be verified: "
+            "a repository stores image templates and metadata without signatures.",
+            code="operations.transfer_unverified",
+            hint="Pull from a registry, folder or file to which signed content was pushed, or set signatures to optional.",
+        )
     guard = options.verification.guard() if pull else options.signing.guard()
     remote_options = options.remote.remembering_uploads(os.path.join(local.repository.path, "tmp"))
     with open_remote(remote_options, guard, create=not pull, writable=not pull and not check_mode) as remote:

@@ -68,6 +68,10 @@ class RecordUpstream:
         """Change a layer or template in the registry."""
         self.open().before_change(kind, name, before, after)
 
+    def before_rename(self, subject: str) -> None:
+        """Check that no other composer has changed the registry."""
+        self.open().before_rename(subject)
+
 
 def attach_upstream(repository: Repository, settings: UpstreamSettings) -> RecordUpstream:
     """Let a repository use its registry of record."""

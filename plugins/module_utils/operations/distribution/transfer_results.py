@@ -26,6 +26,7 @@ _ACTIONS = {
     Action.COPY: "copied",
     Action.DETAILS: "updated",
     Action.SIGNATURES: "updated",
+    Action.ENTRY: "updated",
     Action.REPLACE: "updated",
     Action.KEEP: "kept",
     Action.SAME_CONTENT: "same_content",
@@ -107,6 +108,10 @@ class TransferResults:
                 added = {item.digest for item in new_attachments(step.source, step.target)}
                 after[str(step.item)] = shown | {"signatures": sorted(existing | added)}
                 before[str(step.item)] = shown | {"signatures": sorted(existing)}
+            if step.action is Action.ENTRY:
+                shown = before[str(step.item)]
+                before[str(step.item)] = shown | {"catalog_entry": False}
+                after[str(step.item)] = shown | {"catalog_entry": True}
         for step in self.plan.steps:
             if step.item in self.signed:
                 before.setdefault(str(step.item), {})["signed"] = False
@@ -151,6 +156,8 @@ def _changes(step: Step) -> list[str]:
         return []
     if step.action is Action.SIGNATURES:
         return ["signatures"]
+    if step.action is Action.ENTRY:
+        return ["catalog_entry"]
     before, after = _shown(step.target), _after(step)
     return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
 

@@ -433,6 +433,28 @@ def test_forged_details_are_refused(publisher, subscriber, backend):
     refused("distribution.unsigned", subscriber)
 
 
+@pytest.mark.parametrize(
+    ("updated", "created"),
+    [
+        ("2026-01-01T00:00:00.000Z", "9"),
+        ("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"),
+        ("2999-13-01T00:00:00.000Z", "2999-13-01T00:00:00.000Z"),
+    ],
+    ids=["other_annotation", "last_time", "no_time"],
+)
+def test_details_that_would_hide_all_later_details_are_refused(publisher, subscriber, backend, updated, created):
+    layer = backend.digest_of(APP, "1.0")
+    _found, document = manifest_at(backend, APP, backend.referrers(APP, layer, DETAILS_TYPE)[0].digest)
+    config = json.loads(backend.read_blob(APP, document["config"]["digest"], 1 << 20))
+    config["updated"], document["annotations"]["org.opencontainers.image.created"] = updated, created
+    data = json.dumps(config).encode()
+    document["config"] |= {"digest": digest_of(data), "size": len(data)}
+    forged = forge(backend, APP, document, data)
+    size = len(manifest_at(backend, APP, forged)[0].data)
+    SignatureGuard(TrustPolicy(), KEY).sign(backend, APP, Descriptor(MANIFEST, forged, size))
+    refused("distribution.details", subscriber)
+
+
 def test_forged_template_is_refused(publisher, subscriber, backend):
     _found, document = manifest_at(backend, TEMPLATES, "current")
     config = json.loads(backend.read_blob(TEMPLATES, document["config"]["digest"], 1 << 20))
