@@ -149,6 +149,7 @@ def test_version_that_both_composers_make_is_refused_for_one(first, second):
         ({"registry": "registry.example.com"}, "operations.upstream_keys"),
         ({"registry": "a.example.com", "file_share": "/srv", "signatures": "optional"}, "operations.upstream_location"),
         ({"verify_keys": ["/etc/key.pub"]}, "operations.upstream_location"),
+        ({"file_share": "srv/layers", "signatures": "optional"}, "operations.upstream_path"),
         ({"registry": "user:secret@a.example.com", "signatures": "optional"}, "operations.upstream_secret"),
         (
             {"registry": "a.example.com", "signatures": "optional", "proxy": "http://u:p@proxy:1"},
@@ -160,6 +161,26 @@ def test_version_that_both_composers_make_is_refused_for_one(first, second):
 def test_bad_upstream_is_refused(tmp_path, option, code):
     fails("repository", code, repository=os.fspath(tmp_path / "repository"), upstream=option)
     assert not (tmp_path / "repository").exists()
+
+
+def test_share_that_is_not_mounted_deletes_nothing(first, tmp_path):
+    share = tmp_path / "share"
+    run("layer_transfer", **first.options, file_share=os.fspath(share), everything=True, state="pushed")
+    options = {"repository": os.fspath(tmp_path / "third")}
+    upstream = {"file_share": os.fspath(share), "signatures": "optional"}
+    run("repository", **options, upstream=upstream)
+    assert len(run("repository", **options, state="synced")["changes"]) == 3
+    share.rename(tmp_path / "unmounted")
+    for folder_exists in (False, True):
+        result = run("repository", **options, state="synced")
+        assert (result["online"], result["changes"], len(result["warnings"])) == (False, [], 1)
+        fails("repository", "operations.upstream_missing", **options, state="synced", offline="fail")
+        if not folder_exists:
+            share.mkdir()
+    assert len(run("layer_info", **options)["layers"]) == 2
+    other = upstream | {"file_share": os.fspath(tmp_path / "other")}
+    fails("repository", "operations.upstream_differs", **options, state="synced", upstream=other)
+    assert not run("repository", **options, state="synced", upstream=upstream)["online"]
 
 
 def test_repository_without_an_upstream_cannot_be_synchronized(tmp_path):

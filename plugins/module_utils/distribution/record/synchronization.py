@@ -126,6 +126,7 @@ class Synchronization:
                 return
         local = Local(self.repository)
         found = survey(self.connection.remote, local, self.progress)
+        self._refuse_lost(state, found)
         revisions = known_templates(self.repository, state.location)
         plan = plan_sync(local, found, state.digests, revisions, self.connection.label)
         result.conflicts = plan.conflicts
@@ -134,6 +135,17 @@ class Synchronization:
             result.changes += _planned(local, plan)
             return
         _Application(self, local, found, state, result).apply(plan)
+
+    def _refuse_lost(self, state: RecordState, found: Survey) -> None:
+        """Raise if the registry has lost everything: each change moves the generation, also a deletion."""
+        if state.digests and found.generation is None and not found.digests():
+            raise Unavailable(
+                f"The upstream of the repository {self.repository.path}, {self.connection.label}, is empty, "
+                "but had layers or templates at the last synchronization.",
+                code="distribution.upstream_empty",
+                hint="Check the address of the upstream, and that its share is mounted. If its content is lost, set the option upstream of "
+                "strata.layering.repository to an empty dictionary, and then to the upstream again.",
+            )
 
     def _warn_of_connectors(self, plan: SyncPlan, result: SyncResult) -> None:
         connectors = document_collections.connectors(self.repository).names()

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import os
 
-from ...common.errors import InvalidInput
+from ...common.errors import InvalidInput, NotFound, Unavailable
 from ...distribution.backends.backend import Backend
 from ...distribution.items.names import Naming
 from ...distribution.record.connection import RecordConnection
+from ...distribution.record.state import RecordState
 from ...distribution.signatures.trust import SignatureGuard
 from ...oci_registry.model import RegistryAddress, RegistryConnection
 from ...repository.repository import Repository
@@ -29,7 +30,7 @@ def open_record(repository: Repository, settings: UpstreamSettings) -> RecordCon
         InvalidInput: ``oci_registry.address``, ``distribution.prefix``; ``operations.registry_credentials`` if only one of
             user name and password is set.
     """
-    opener = _Opener(settings, os.path.join(repository.path, "tmp"))
+    opener = _Opener(repository, settings)
     has_key = bool(_environment("STRATA_SIGN_KEY", "STRATA_SIGN_KEY_CONTENT") or settings.sign_key)
     return RecordConnection(
         repository,
@@ -43,8 +44,10 @@ def open_record(repository: Repository, settings: UpstreamSettings) -> RecordCon
 
 
 class _Opener:
-    def __init__(self, settings: UpstreamSettings, uploads_folder: str) -> None:
+    def __init__(self, repository: Repository, settings: UpstreamSettings) -> None:
+        self._repository = repository
         self._settings = settings
+        uploads_folder = os.path.join(repository.path, "tmp")
         self._registry = _registry_connection(settings, uploads_folder) if settings.registry else None
         prefix = self._registry.address.prefix if self._registry else ""
         self.naming = Naming(prefix, settings.flat and self._registry is not None)
@@ -62,7 +65,12 @@ class _Opener:
             password=_environment("STRATA_FILE_SHARE_PASSWORD"),
             encrypt=(_environment("STRATA_FILE_SHARE_ENCRYPT") or "").lower() not in ("no", "false", "0", "off"),
         )
-        return Folder(open_share(self._settings.file_share or "", credentials), create=True)
+        share = open_share(self._settings.file_share or "", credentials)
+        try:
+            return Folder(share, create=not RecordState.load(self._repository, self._settings.location).digests)
+        except NotFound as error:
+            # A share that is not mounted must not look like an upstream from which everything was deleted.
+            raise Unavailable(error.message, code="operations.upstream_missing", hint=error.hint) from error
 
     def guard(self, signing: bool) -> SignatureGuard:
         key = self._settings.sign_key or _environment("STRATA_SIGN_KEY", "STRATA_SIGN_KEY_CONTENT")

@@ -22,7 +22,8 @@ def synchronize(options: RepositoryModuleOptions, check_mode: bool, progress: Pr
     """Take over what changed in the registry of record, and limit the cache.
 
     Raises:
-        InvalidInput: ``operations.no_upstream`` if the repository has no registry of record.
+        InvalidInput: ``operations.no_upstream`` if the repository has no registry of record; ``operations.upstream_differs`` if
+            the option upstream describes another one.
         Unavailable: the registry cannot be reached, and the option offline is fail.
         StrataError: as ``Synchronization.run``.
     """
@@ -33,6 +34,12 @@ def synchronize(options: RepositoryModuleOptions, check_mode: bool, progress: Pr
             f"The repository {repository.path} has no upstream that it could be synchronized with.",
             code="operations.no_upstream",
             hint="Set the option upstream with state present first.",
+        )
+    if options.upstream is not None and options.upstream.settings != settings:
+        raise InvalidInput(
+            f"The option upstream differs from the upstream of the repository {repository.path}, {settings.location}.",
+            code="operations.upstream_differs",
+            hint="Set it with state present first, or remove the option upstream.",
         )
     upstream = attach_upstream(repository, settings)
     upstream.progress = progress

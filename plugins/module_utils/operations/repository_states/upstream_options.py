@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,8 @@ class UpstreamOptions:
         Raises:
             InvalidInput: ``operations.upstream_location`` unless exactly one location is set;
                 ``operations.upstream_keys`` if signatures are required without a key;
-                ``operations.upstream_secret`` if an address contains credentials; ``operations.upstream_cache``.
+                ``operations.upstream_secret`` if an address contains credentials; ``operations.upstream_cache``;
+                ``operations.upstream_path`` if a path is relative.
         """
         if params is None:
             return None
@@ -62,6 +64,14 @@ def _check(settings: UpstreamSettings) -> None:
             code="operations.upstream_keys",
             hint=f"Set verify_keys in the option upstream to public keys, or set signatures to {OPTIONAL}.",
         )
+    for name in ("file_share", "ca_path", "registry_auth_file", "sign_key"):
+        path = getattr(settings, name)
+        if path and not os.path.isabs(path):
+            raise InvalidInput(
+                f"The field {name} of the option upstream is the relative path '{path}', which means another file in another folder.",
+                code="operations.upstream_path",
+                hint=f"Set {name} to an absolute path, such as {{{{ playbook_dir }}}}/{path}.",
+            )
     for name in ("registry", "proxy"):
         # The repository is readable for everyone who uses it.
         if "@" in (getattr(settings, name) or ""):

@@ -321,6 +321,17 @@ def test_what_exists_only_here_is_kept(first, second, registry):
     assert len(composer.sync().conflicts) == 1
 
 
+def test_registry_that_lost_everything_deletes_nothing(first, second, registry):
+    fill(first)
+    second.sync()
+    before = second.documents()
+    registry.repositories.clear()
+    result = second.sync(full=True)
+    assert result.problem is not None
+    assert (result.problem.code, result.online, result.changes) == ("distribution.upstream_empty", False, [])
+    assert second.documents() == before
+
+
 def test_work_without_the_registry(first, second, registry):
     fill(first)
     second.sync()
