@@ -76,7 +76,7 @@ def _run(program: str, helper: str, host: str, seconds: float) -> tuple[bytes, i
     """Return the output and the exit code of a helper, which gets the host on its standard input."""
     try:
         # Not a context manager: it would wait for a helper that does not end.
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # pylint: disable=consider-using-with,ansible-bad-function
             [program, "get"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
