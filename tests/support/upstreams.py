@@ -59,9 +59,9 @@ class UpstreamInMemory:
         """Record the call."""
         self._call("upload", manifest)
 
-    def before_rename(self, subject: str) -> None:
+    def before_rename(self, kind: str, name: str) -> None:
         """Record the call."""
-        self._call("before_rename", subject)
+        self._call("before_rename", kind, name)
 
     def before_change(
         self, kind: str, name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None

@@ -155,8 +155,11 @@ class Upstream(Protocol):
                 ``distribution.upstream_changed`` if another composer changed the layer or template.
         """
 
-    def before_rename(self, subject: str) -> None:
-        """Check, before ``subject`` gets a new name, that no other composer has changed the registry since the last synchronization.
+    def before_rename(self, kind: str, name: str) -> None:
+        """Check, before a layer or template with this kind of document gets a new name, that the registry is known.
+
+        No other composer may have changed it since the last synchronization, unless the registry does not have the layer or
+        template.
 
         Raises:
             Conflict: ``distribution.upstream_behind``.

@@ -183,6 +183,23 @@ def test_share_that_is_not_mounted_deletes_nothing(first, tmp_path):
     assert not run("repository", **options, state="synced", upstream=upstream)["online"]
 
 
+def test_change_that_no_composer_would_trust_is_refused(first, upstream, tmp_path, monkeypatch):
+    trusted, stranger = key_pair(), key_pair()
+    for name, pair in (("trusted", trusted), ("stranger", stranger)):
+        (tmp_path / name).write_text(pair.private)
+        (tmp_path / name).chmod(0o600)
+    remote = {"registry": upstream["registry"], "plain_http": True, "everything": True}
+    run("layer_transfer", **first.options, **remote, state="pushed", sign_key=os.fspath(tmp_path / "trusted"))
+    settings = upstream | {"signatures": "required", "verify_keys": [trusted.public]}
+    run("repository", **first.options, upstream=settings)
+    change = {"name": "Tool", "kind": "app", "description": "A tool"}
+    monkeypatch.setenv("STRATA_SIGN_KEY", os.fspath(tmp_path / "stranger"))
+    fails("layer_metadata", "operations.upstream_sign_key", **first.options, **change)
+    assert run("repository", **first.options, state="synced")["online"]
+    monkeypatch.setenv("STRATA_SIGN_KEY", os.fspath(tmp_path / "trusted"))
+    run("layer_metadata", **first.options, **change)
+
+
 def test_repository_without_an_upstream_cannot_be_synchronized(tmp_path):
     options = {"repository": os.fspath(tmp_path / "repository")}
     run("repository", **options)

@@ -141,7 +141,7 @@ def rename_layer(repository: Repository, rename: LayerRename, layer: LayerDocume
     """
     upstream = repository.shared_upstream()
     if upstream is not None:
-        upstream.before_rename(layer.label)
+        upstream.before_rename(layer_kind(rename.kind), rename.name)
     record = RenameRecord(
         id=secrets.token_hex(8),
         kind=layer_kind(rename.kind),

@@ -87,7 +87,7 @@ def rename_template(repository: Repository, name: str, new_name: str, comment: s
     """
     upstream = repository.shared_upstream()
     if upstream is not None:
-        upstream.before_rename(f"image template {name}")
+        upstream.before_rename(TEMPLATE, name)
     record = RenameRecord(
         id=secrets.token_hex(8), kind=TEMPLATE, name=name, new_name=new_name, comment=comment, started=now()
     )

@@ -215,7 +215,7 @@ def _damaged(digest: object, problem: str) -> Corrupt:
     return Corrupt(
         f"The details {str(digest)[:80]} of a layer version cannot be used: {problem}.",
         code="distribution.details",
-        hint="Push the layer version again from a repository that has it.",
+        hint="Delete this manifest from the remote, and push the layer version again from a repository that has it.",
     )
 
 

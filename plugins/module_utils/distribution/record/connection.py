@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 from ...catalog import layer_store
 from ...catalog.kinds import LAYER_KINDS
 from ...catalog.layer_document import LayerDocument
-from ...common.errors import InvalidInput, NotFound
+from ...common.errors import Corrupt, InvalidInput, NotFound
 from ...common.progress import Progress, silent
 from ...layers.layer_version import KINDS
 from ...repository.oci_layout import MAX_JSON
@@ -30,7 +32,7 @@ from ..sides.remote_writer import RemoteWriter
 from .differences import behind_rename, made_by_others
 from .entries import entry_of
 from .layer_change import LayerChange
-from .state import RecordState
+from .state import Pending, RecordState
 from .template_change import TemplateChange
 
 
@@ -79,7 +81,14 @@ class RecordConnection:
 
     def load_state(self) -> RecordState:
         """Return what the repository knows of the registry."""
-        return RecordState.load(self._repository, self._location)
+        state = RecordState.load(self._repository, self._location)
+        if state.pending is None:
+            return state
+        kind, name = state.pending.kind, state.pending.name
+        try:
+            return state.settled(_fingerprint(kind, name, self._repository.catalog.get(kind, name)))
+        except Corrupt:
+            return state.settled("")
 
     def _stored_manifest(self, digest: str) -> bytes | None:
         layout = self._repository.layout
@@ -169,11 +178,21 @@ class RecordConnection:
             if entry.digest is not None and ItemName(layer.kind, layer.name, version) not in state.digests:
                 self.upload(entry.digest)
 
-    def before_rename(self, subject: str) -> None:
+    def before_rename(self, kind: str, name: str) -> None:
         """Check that a rename, which changes several documents, meets no change by other composers; see ``Upstream``."""
-        remote = self.remote()
-        if read_generation(remote.backend, remote.naming) != self.load_state().generation:
-            raise behind_rename(subject, self.label)
+        remote, state = self.remote(), self.load_state()
+        if read_generation(remote.backend, remote.naming) == state.generation:
+            return
+        layer = self._repository.catalog.get(kind, name) if kind in LAYER_KINDS else None
+        document = _document(layer, LAYER_KINDS[kind], name) if layer else None
+        versions = document.versions if document else {}
+        is_shared = any(
+            state.digests.get(ItemName(LAYER_KINDS[kind], name, version)) == versions[version].digest
+            for version in versions
+        )
+        # What exists only here may be renamed: its name may conflict with a name in the registry.
+        if is_shared or (kind not in LAYER_KINDS and ItemName(TEMPLATE, name) in state.digests):
+            raise behind_rename(f"{kind.replace('_', ' ')} {name}", self.label)
 
     def before_change(
         self, kind: str, name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
@@ -205,11 +224,15 @@ class RecordConnection:
                     held.renew,
                 )
             change.send()
+        removed = {
+            item: state.digests[item] for item, digest in change.sent.items() if not digest and item in state.digests
+        }
         for item, digest in change.sent.items():
             state = state.with_digest(item, digest)
         if is_current:
             state = dataclasses.replace(state, generation=held.generation)
-        state.save(self._repository)
+        pending = Pending(kind, name, _fingerprint(kind, name, after), removed)
+        dataclasses.replace(state, pending=pending).save(self._repository)
 
 
 def _travels(kind: str, name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> bool:
@@ -220,6 +243,16 @@ def _travels(kind: str, name: str, before: Mapping[str, Any] | None, after: Mapp
         return site_independent(before) != site_independent(after)
     old, new = (_document(value, LAYER_KINDS[kind], name) for value in (before, after))
     return _travelling(old) != _travelling(new)
+
+
+def _fingerprint(kind: str, name: str, value: Mapping[str, Any] | None) -> str:
+    """Return a digest of what the registry has of a document."""
+    shown: object = value
+    if value is not None:
+        shown = (
+            _travelling(_document(value, LAYER_KINDS[kind], name)) if kind in LAYER_KINDS else site_independent(value)
+        )
+    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode("ascii")).hexdigest()
 
 
 def _travelling(document: LayerDocument | None) -> object:

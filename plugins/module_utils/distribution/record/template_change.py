@@ -46,6 +46,9 @@ class TemplateChange:
             if stored is not None:
                 self.sent[name] = stored.digest
             return
+        if after is None and name not in self.known:
+            # The template of the registry is a different template. The next synchronization stores it here.
+            return
         if (stored and stored.content) != (before and before.content) and (stored is not None or name in self.known):
             raise changed_by_others(str(name), self.writer.remote.label)
         if after is None:

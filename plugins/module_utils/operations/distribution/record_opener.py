@@ -74,12 +74,20 @@ class _Opener:
 
     def guard(self, signing: bool) -> SignatureGuard:
         key = self._settings.sign_key or _environment("STRATA_SIGN_KEY", "STRATA_SIGN_KEY_CONTENT")
-        return SignatureGuard.load(
+        guard = SignatureGuard.load(
             self._settings.verify_keys,
             self._settings.signatures == REQUIRED,
             key if signing else None,
             _environment("STRATA_SIGN_KEY_PASSPHRASE"),
         )
+        if guard.policy.required and guard.key is not None and guard.key.public not in guard.policy.verify_keys:
+            raise InvalidInput(
+                f"The key that signs what is sent to {self.label} is not trusted: verify_keys does not have its public key. "
+                "No composer would accept what is signed with it.",
+                code="operations.upstream_sign_key",
+                hint="Set sign_key or STRATA_SIGN_KEY to a key of verify_keys, or add its public key to verify_keys of all composers.",
+            )
+        return guard
 
 
 def _registry_connection(settings: UpstreamSettings, uploads_folder: str) -> RegistryConnection:

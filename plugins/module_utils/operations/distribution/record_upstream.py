@@ -68,9 +68,9 @@ class RecordUpstream:
         """Change a layer or template in the registry."""
         self.open().before_change(kind, name, before, after)
 
-    def before_rename(self, subject: str) -> None:
+    def before_rename(self, kind: str, name: str) -> None:
         """Check that no other composer has changed the registry."""
-        self.open().before_rename(subject)
+        self.open().before_rename(kind, name)
 
 
 def attach_upstream(repository: Repository, settings: UpstreamSettings) -> RecordUpstream:

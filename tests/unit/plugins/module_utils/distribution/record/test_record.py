@@ -29,6 +29,8 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
 from ansible_collections.strata.layering.plugins.module_utils.distribution.record import survey
 from ansible_collections.strata.layering.plugins.module_utils.distribution.sides import claims
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import ROLE_ARCHIVE
+from ansible_collections.strata.layering.plugins.module_utils.repository.document_store import Catalog
+from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.support.composers import Composer
 from ansible_collections.strata.layering.tests.support.expectations import raises
 from ansible_collections.strata.layering.tests.support.shared_registry import SharedRegistry
@@ -254,6 +256,52 @@ def test_rename_by_a_composer_that_is_behind_changes_nothing(first, second, regi
         assert not document_collections.renames(second.repository).names()
     second.sync()
     rename_app(second.repository, "Editor", "Zoom")
+    first.sync()
+    assert without_times(first.documents()) == without_times(second.documents())
+
+
+def test_run_killed_before_it_wrote_its_document_is_found_by_a_synchronization(first, registry, monkeypatch):
+    fill(first)
+    first.sync()
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    changes = (
+        lambda: add_app_layer(first.repository, "Viewer", "1.0", os_layer=WINDOWS),
+        lambda: describe_layer(first.repository, "app", "Editor", "An editor"),
+        lambda: put_template(first.repository, "office", WINDOWS, (EDITOR,), "changed"),
+        lambda: delete_template(first.repository, "office"),
+        lambda: remove(first, "app", "Editor"),
+    )
+    for change in changes:
+        with monkeypatch.context() as patched:
+            patched.setattr(Catalog, "put", killed)
+            patched.setattr(Catalog, "delete", killed)
+            with pytest.raises(KeyboardInterrupt):
+                change()
+        assert first.sync().changes
+        assert not first.sync().compared
+    documents = first.documents()
+    assert documents["app_layer"].keys() == {"Viewer"}
+    assert not documents["image_template"]
+
+
+def test_template_of_this_repository_gives_way_to_that_of_the_registry(first, second):
+    fill(first)
+    upstream = second.repository.upstream_settings
+    second.repository.set_upstream(None)
+    alone = Repository.open(second.path)
+    add_os_layer(alone, "Windows", "1")
+    add_app_layer(alone, "Editor", "1.0", b"other content", os_layer=WINDOWS)
+    add_connector(alone)
+    put_template(alone, "office", WINDOWS, (EDITOR,), "mine")
+    alone.set_upstream(upstream)
+    second = Composer(second.path, first.registry)
+    assert len(second.sync().conflicts) == 2
+    delete_template(second.repository, "office")
+    rename_app(second.repository, "Editor", "My editor")
+    assert not second.sync().conflicts
     first.sync()
     assert without_times(first.documents()) == without_times(second.documents())
 
