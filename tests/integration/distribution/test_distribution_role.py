@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ansible_collections.strata.layering.tests.support.module_options import connector
 from ansible_collections.strata.layering.tests.support.modules import state_of
 from ansible_collections.strata.layering.tests.support.playbooks import PlaybookRun, keep_variables, run_plays
 from ansible_collections.strata.layering.tests.support.sites import LAYERS, TEMPLATE, add_version
@@ -85,6 +86,19 @@ def test_check_mode_of_the_site_knows_what_is_created_first(berlin, madrid, regi
     assert pending == {*LAYERS, ("app", "Planned", "1")}
     assert "would transfer Planned after creating it" in run.output
     assert (state_of(berlin.path), state_of(madrid.path)) == before
+
+
+def test_check_mode_of_a_pull_knows_the_connectors_that_are_created_first(berlin, madrid, registry, tmp_path):
+    push(berlin, registry, **EVERYTHING)
+    variables = _variables(madrid, registry) | {
+        "distribution_pull": [EVERYTHING | {"connectors": {"desktops": "new"}}],
+        "layered_image_connectors": [connector(name="new")],
+    }
+    checked = _run(tmp_path, _include("transfers"), variables, flags=("--check",))
+    assert checked.code == 0, checked.output
+    assert "would transfer after creating new" in checked.output
+    variables["distribution_pull"] = [EVERYTHING | {"connectors": {"desktops": "unknown"}}]
+    assert _run(tmp_path, _include("transfers"), variables, flags=("--check",)).code != 0
 
 
 def test_failed_entry_does_not_stop_the_others(berlin, registry, tmp_path):

@@ -75,7 +75,10 @@ class Plan:
         return [step.problem for step in self.steps if step.problem is not None]
 
     def refuse_conflicts(self) -> None:
-        """Raise the first conflict, with all others in its details."""
+        """Raise the first conflict, with all others in its details.
+
+        ``missing_connectors`` in the details has the names of connectors if nothing else prevents the transfer.
+        """
         problems = self.problems
         if not problems:
             return
@@ -84,6 +87,8 @@ class Plan:
         if more:
             first.hint = f"{first.hint or ''} There are {len(more)} more conflicts, which details lists."
         first.details["conflicts"] = [problem.message for problem in problems]
+        if all(problem.code == "distribution.connector" for problem in problems):
+            first.details["missing_connectors"] = sorted({str(problem.details["connector"]) for problem in problems})
         raise first
 
     def select(self, kind: type[Item]) -> list[Step]:

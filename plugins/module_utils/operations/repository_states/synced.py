@@ -23,7 +23,7 @@ def synchronize(options: RepositoryModuleOptions, check_mode: bool, progress: Pr
 
     Raises:
         InvalidInput: ``operations.no_upstream`` if the repository has no registry of record; ``operations.upstream_differs`` if
-            the option upstream describes another one.
+            the option upstream describes a different registry.
         Unavailable: the registry cannot be reached, and the option offline is fail.
         StrataError: as ``Synchronization.run``.
     """
