@@ -5,11 +5,8 @@
 
 A blob is hashed while it is written to a temporary file, which is synced and renamed to its digest.
 Reading verifies it: a stream is hashed while it is read and refused at its end; a file for random
-access is hashed before. A base disk of many gigabytes must not be hashed at every publish. This host
-therefore remembers a blob of a megabyte or more that it has verified or written, by inode, size,
-modification and change time. The memory is in the user's cache folder
-(``$XDG_CACHE_HOME/strata.layering/verified``), never in the repository, where another host could vouch
-for the blob. Verifying the repository ignores that memory.
+access is hashed before. A base disk of many gigabytes must not be hashed at every publish: this host remembers
+what it has verified or written (``verified_blobs``). Verifying the repository ignores that memory.
 """
 
 from __future__ import annotations
@@ -17,30 +14,25 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import json
 import os
 import re
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol, cast
 
-from ..common.atomic_files import atomic_write, sync_folder
+from ..common.atomic_files import sync_folder
 from ..common.composer_paths import TEMPORARY_PREFIX
-from ..common.errors import Corrupt, InternalError, NoSpace, NotFound
+from ..common.errors import Corrupt, InternalError, NotFound
 from ..common.progress import Progress, silent
 from .space import space_for
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from .verified_blobs import VerifiedBlobs, VerifyingReader, wrong_blob
 
 _CHUNK = 1 << 20
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")
 #: The largest blob, in bytes.
 MAX_SIZE = 1 << 50
-#: Bytes from which on verifying again takes longer than remembering.
-_MIN_REMEMBERED = 1 << 20
 #: Bytes from which on the last use of a blob is recorded, so that it can be evicted from a cache.
 MIN_CACHED = 1 << 16
 
@@ -147,6 +139,7 @@ class Blobs:
         self._folder = os.path.join(root, "blobs", "sha256")
         self._temporary = os.path.join(root, "tmp")
         self._uses = os.path.join(root, "uses")
+        self._verified = VerifiedBlobs(self.path)
         self.source: BlobSource | None = None
 
     def path(self, digest: str) -> str:
@@ -272,10 +265,10 @@ class Blobs:
 
     def _store(self, temporary: str, descriptor: Descriptor) -> None:
         path = self.path(descriptor.digest)
-        if self._remembered(descriptor.digest):
+        if self._verified.has(descriptor.digest):
             with contextlib.suppress(OSError):
                 os.utime(path)
-                self._remember(descriptor.digest)
+                self._verified.add(descriptor.digest)
                 return
         # A blob that exists but was not verified by this host is replaced: by the same bytes, or by undamaged bytes.
         try:
@@ -284,7 +277,7 @@ class Blobs:
             if not os.path.isfile(path):
                 raise
         sync_folder(self._folder)
-        self._remember(descriptor.digest)
+        self._verified.add(descriptor.digest)
 
     def remove(self, digest: str) -> int:
         """Remove a blob and return the bytes freed. Only garbage collection and the eviction of the cache may call this."""
@@ -293,9 +286,9 @@ class Blobs:
             os.unlink(self.path(digest))
         except (NotFound, FileNotFoundError):
             return 0
-        for path in (self._memory(digest), self._use(digest)):
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+        self._verified.forget(digest)
+        with contextlib.suppress(OSError):
+            os.unlink(self._use(digest))
         return size
 
     def last_use(self, digest: str) -> float:
@@ -336,42 +329,41 @@ class Blobs:
         self.obtain(digest)
         status = self._stat(digest)
         if size is not None and status.st_size != size:
-            raise _wrong(digest, f"has {status.st_size} bytes, not {size}")
+            raise wrong_blob(digest, f"has {status.st_size} bytes, not {size}")
         self._record_use(digest, status.st_size)
-        known = not verify or self._remembered(digest)
+        known = not verify or self._verified.has(digest)
         if known:
             return open(self.path(digest), "rb")
-        reader = _VerifyingReader(open(self.path(digest), "rb", buffering=0), digest, status.st_size, self)
+        reader = VerifyingReader(open(self.path(digest), "rb", buffering=0), digest, status.st_size, self._verified)
         return cast(BinaryIO, reader)
 
     def read(self, blob: Descriptor | str, bound: int) -> bytes:
         """Return the bytes of a small blob, always verified; Corrupt if it has more than ``bound`` bytes."""
         digest = blob.digest if isinstance(blob, Descriptor) else blob
         if self.size(digest) > bound:
-            raise _wrong(digest, f"has {self.size(digest)} bytes, more than the {bound} that are allowed")
+            raise wrong_blob(digest, f"has {self.size(digest)} bytes, more than the {bound} that are allowed")
         with self.open(blob) as stream:
             data = stream.read()
         if "sha256:" + hashlib.sha256(data).hexdigest() != digest:
-            raise _wrong(digest, "does not have the content that its digest names")
+            raise wrong_blob(digest, "does not have the content that its digest names")
         return data
 
     def verified_path(self, blob: Descriptor | str, progress: Progress = silent) -> str:
         """Return the path of a blob for random access, after verifying it."""
         digest, size = (blob.digest, blob.size) if isinstance(blob, Descriptor) else (blob, None)
         if size is not None and self.size(digest) != size:
-            raise _wrong(digest, f"has {self.size(digest)} bytes, not {size}")
+            raise wrong_blob(digest, f"has {self.size(digest)} bytes, not {size}")
         self.obtain(digest, progress)
-        if not self._remembered(digest):
+        if not self._verified.has(digest):
             self.verify(digest, progress)
         self._record_use(digest, self.size(digest))
         return self.path(digest)
 
     def verify(self, digest: str, progress: Progress = silent) -> int:
         """Hash a blob even if this host has verified it before; return its size in bytes, Corrupt if it is damaged."""
-        with contextlib.suppress(OSError):
-            os.unlink(self._memory(digest))
+        self._verified.forget(digest)
         done, size = 0, self._stat(digest).st_size
-        with _VerifyingReader(open(self.path(digest), "rb", buffering=0), digest, size, self) as stream:
+        with VerifyingReader(open(self.path(digest), "rb", buffering=0), digest, size, self._verified) as stream:
             while chunk := stream.read(_CHUNK):
                 done += len(chunk)
                 progress("verify", done, stream.size)
@@ -392,81 +384,3 @@ class Blobs:
             hint="Verify the repository with state verified, and restore the missing content from a backup.",
             digest=digest,
         )
-
-    # --- blobs that this host has verified ----------------------------------------------------
-
-    def _memory(self, digest: str) -> str:
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-        key = hashlib.sha256(os.fsencode(os.path.realpath(self.path(digest)))).hexdigest()
-        return os.path.join(base, "strata.layering", "verified", key)
-
-    def _state(self, digest: str) -> list:
-        status = os.stat(self.path(digest))
-        return [digest, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-
-    def _remembered(self, digest: str) -> bool:
-        try:
-            with open(self._memory(digest), "rb") as stream:
-                return json.loads(stream.read(1024)) == self._state(digest)
-        except (OSError, ValueError, RecursionError):
-            return False
-
-    def _remember(self, digest: str) -> None:
-        # If the home folder cannot be written, the blob is only verified again.
-        with contextlib.suppress(OSError, NoSpace):
-            state = self._state(digest)
-            if state[2] >= _MIN_REMEMBERED:
-                memory = self._memory(digest)
-                os.makedirs(os.path.dirname(memory), mode=0o700, exist_ok=True)
-                atomic_write(memory, json.dumps(state).encode("ascii"), 0o600)
-
-
-class _VerifyingReader(io.RawIOBase):
-    def __init__(self, stream: io.FileIO, digest: str, size: int, blobs: Blobs) -> None:
-        super().__init__()
-        self._stream = stream
-        self._digest = digest
-        self._blobs = blobs
-        self._before = os.fstat(stream.fileno())
-        self._hash = hashlib.sha256()
-        self._position = 0
-        self.size = size
-        if not size:
-            self._check()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        count = self._stream.readinto(buffer)
-        self._hash.update(memoryview(buffer)[:count])
-        self._position += count
-        if not count and self._position < self.size:
-            raise _wrong(self._digest, f"ends after {self._position} of {self.size} bytes")
-        if count and self._position >= self.size:
-            self._check()
-        return count
-
-    def _check(self) -> None:
-        if self._position != self.size or "sha256:" + self._hash.hexdigest() != self._digest:
-            raise _wrong(self._digest, "does not have the content that its digest names")
-        after = os.fstat(self._stream.fileno())
-        if (after.st_size, after.st_mtime_ns, after.st_ctime_ns) == (
-            self._before.st_size,
-            self._before.st_mtime_ns,
-            self._before.st_ctime_ns,
-        ):
-            self._blobs._remember(self._digest)  # pylint: disable=protected-access
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
-
-
-def _wrong(digest: str, problem: str) -> Corrupt:
-    return Corrupt(
-        f"The blob {digest} of the repository {problem}.",
-        code="repository.blob_corrupt",
-        hint="Verify the repository with state verified. Restore the damaged content from a backup, or build it again.",
-        digest=digest,
-    )

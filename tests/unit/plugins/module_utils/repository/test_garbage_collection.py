@@ -186,7 +186,7 @@ def test_collect_removes_nothing_if_a_manifest_cannot_be_read(repository, how):
 
 def test_collect_forgets_that_a_blob_was_verified(repository):
     big = repository.layout.put_blob(bytes(2 << 20), "a/b")
-    memory = repository.layout.blobs._memory(big.digest)
+    memory = repository.layout.blobs._verified._file(big.digest)
     assert os.path.exists(memory)
     collect(repository, grace=OLD)
     assert not os.path.exists(memory)
