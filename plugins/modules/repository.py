@@ -155,9 +155,6 @@ EXAMPLES = r"""
   strata.layering.repository:
     repository: /srv/layers
     state: synced
-  environment:
-    REGISTRY_USERNAME: composer
-    REGISTRY_PASSWORD: "{{ vault_registry_password }}"
 
 - name: Use the repository without an upstream again
   strata.layering.repository:
