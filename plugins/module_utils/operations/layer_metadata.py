@@ -79,9 +79,9 @@ class LayerMetadataOptions:
         named = [option for option, value in of_version.items() if value is not None]
         if named and params["version"] is None:
             raise InvalidInput(
-                f"The option {named[0]} describes a version, but version is not set.",
+                f"The option {named[0]} is about one version, but version is not set.",
                 code="operations.metadata_version",
-                hint="Set version to the version that is to be described.",
+                hint="Set version to the name of the version, with rename_from.version to its new name.",
             )
         return cls(
             repository=RepositoryOptions.from_params(params),

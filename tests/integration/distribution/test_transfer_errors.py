@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.oci_registry.model import Patience, RegistryConnection
 from ansible_collections.strata.layering.plugins.module_utils.operations.distribution import remote_options
-from ansible_collections.strata.layering.tests.support.modules import attempt, fails, state_of
+from ansible_collections.strata.layering.tests.support.modules import attempt, fails, run, state_of
 from ansible_collections.strata.layering.tests.support.samba import free_port
 from ansible_collections.strata.layering.tests.support.sites import TEMPLATE
 from ansible_collections.strata.layering.tests.support.transfers import OFFICE, layer, push
@@ -103,3 +103,8 @@ def test_repository_that_cannot_be_written_is_an_error(berlin, madrid, registry,
     push(berlin, registry, **OFFICE)
     monkeypatch.setattr(os, "access", lambda *arguments, **options: False)
     fails("layer_transfer", "repository.read_only", **madrid.options, **registry, **OFFICE, state="pulled")
+
+
+def test_pull_of_everything_from_an_empty_registry_gives_a_warning(madrid, registry):
+    result = run("layer_transfer", **madrid.options, **registry, state="pulled", everything=True)
+    assert (result["changed"], result["transfers"], len(result["warnings"])) == (False, [], 1)

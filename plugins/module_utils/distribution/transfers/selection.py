@@ -171,5 +171,5 @@ class _Selector:
             code="distribution.missing",
             hint=f"{spelling_hint(item.version or item.name, known)}It has: {shown}."
             if known
-            else "Check its name and the location of the remote.",
+            else "Check its name, the location of the remote, and the option flat.",
         )

@@ -80,6 +80,10 @@ def _transferred(options: LayerTransferOptions, local: Local, check_mode: bool, 
         results = transfer_results.TransferResults(plan, moved, {found.item for found in unsigned})
         result = results.result() | {"signed": _count_signed(plan, unsigned, guard, pull)}
         warnings = [*plan.warnings, *guard.warnings]
+        if pull and not plan.steps:
+            warnings.append(
+                f"{remote.label[0].upper()}{remote.label[1:]} has no layers and templates. Check the location, and the option flat."
+            )
         return Outcome(plan.changed or bool(unsigned), *results.difference(), result=result, warnings=warnings)
 
 
