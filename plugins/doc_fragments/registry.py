@@ -56,9 +56,10 @@ options:
   chunk_size_mb:
     description:
       - The size in MiB of the requests in which large files are uploaded. An interrupted upload resumes after the last complete request.
-      - Use a smaller value if a reverse proxy in front of the registry limits the size or the time of a request.
+      - If not set, requests begin with 64 MiB and grow up to 1024 MiB while each of them takes less than 10 seconds. After a failure they
+        have at most 64 MiB.
+      - Set a small value if a reverse proxy in front of the registry limits the size or the time of a request.
     type: int
-    default: 64
 requirements:
   - requests
 """

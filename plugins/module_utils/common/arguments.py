@@ -150,7 +150,7 @@ def registry_arguments() -> dict[str, Any]:
         "plain_http": {"type": "bool", "default": False, "fallback": (environment, ["REGISTRY_PLAIN_HTTP"])},
         # The URL may contain a password.
         "proxy": {"type": "str", "no_log": True, "fallback": (environment, ["REGISTRY_PROXY"])},
-        "chunk_size_mb": {"type": "int", "default": 64},
+        "chunk_size_mb": {"type": "int"},
     }
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from ..common.errors import InvalidInput
 
-#: The default chunk of an upload in bytes, and the unit of chunks: object stores have parts of at least 5 MiB.
+#: The first chunk of an upload in bytes, and the unit of chunks: object stores have parts of at least 5 MiB.
 CHUNK_SIZE, CHUNK_UNIT = 64 << 20, 5 << 20
 
 _HOST = re.compile(
@@ -138,8 +138,9 @@ class RegistryConnection:
     Without ``username``, the credentials come from ``credentials_file``, or from the files of docker and podman.
     ``ca_file`` has certificate authorities in PEM form in addition to those of the system. ``plain_http``: use HTTP without
     TLS. ``proxy`` is the URL of a proxy, an empty text for none, or None for the proxies of the environment.
-    ``chunk_size`` is in bytes; ``streams`` is the number of ranges of a blob that are read in parallel. ``uploads_folder`` is
-    an existing folder that remembers unfinished uploads, so that the next run resumes them; None to forget them.
+    ``chunk_size`` is in bytes; None for chunks that grow while requests are short. ``streams`` is the number of ranges of a
+    blob that are read in parallel. ``uploads_folder`` is an existing folder that remembers unfinished uploads, so that the
+    next run resumes them; None to forget them.
     """
 
     address: RegistryAddress
@@ -150,7 +151,7 @@ class RegistryConnection:
     plain_http: bool = False
     credentials_file: str | None = None
     proxy: str | None = field(default=None, repr=False)
-    chunk_size: int = CHUNK_SIZE
+    chunk_size: int | None = None
     streams: int = 4
     uploads_folder: str | None = None
     patience: Patience = Patience()

@@ -9,6 +9,7 @@ continues there. Otherwise the blob begins again.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from ...common.errors import Corrupt, StrataError
@@ -18,9 +19,10 @@ from ..connection.pacing import Attempts
 from ..connection.refusals import read_refusal
 from ..connection.requester import TRANSIENT, Requester
 from ..login import scopes
-from ..model import CHUNK_UNIT, Uploaded
+from ..model import Uploaded
 from .blob_sources import BlobSource
 from .blobs import Blobs
+from .chunk_sizes import ChunkSizes
 from .upload_records import UploadRecord
 from .upload_session import UploadSession
 
@@ -138,11 +140,11 @@ class BlobUpload:
         self._record = record
         self._progress = progress
         self._attempts = Attempts(requester.connection.patience)
-        self._chunk = requester.connection.chunk_size
+        self._sizes = ChunkSizes(requester.connection.chunk_size)
         #: The number of bytes that the registry has confirmed at most, and whether it has accepted a chunk.
         self._best, self._chunked = 0, False
         #: Whether the blob is sent in the request that closes the session.
-        self._whole = source.size <= self._chunk
+        self._whole = source.size <= self._sizes.current
 
     def run(self, session: UploadSession) -> None:
         """Send the blob in a session, and in further sessions if that session breaks. Raises as ``Uploads.upload``."""
@@ -179,18 +181,22 @@ class BlobUpload:
     def _send_chunks(self, session: UploadSession) -> None:
         size = self._source.size
         while session.offset < size:
-            length = min(session.chunk_size(self._chunk), size - session.offset)
+            length = min(session.chunk_size(self._sizes.current), size - session.offset)
+            began = time.monotonic()
             try:
                 answer = session.send_chunk(length, self._sent)
             except ExchangeFailed as failure:
                 if failure.final:
                     raise failure.error from failure.cause
                 if self._attempts.failures:
-                    self._shrink()
+                    self._sizes.shrink()
+                else:
+                    self._sizes.failed()
                 raise _Setback(failure.error) from failure.cause
             if not 200 <= answer.status < 300:
                 self._after_refusal(session, answer)
             self._chunked = True
+            self._sizes.sent(length, time.monotonic() - began)
             self._record.save(session.url)
             if session.offset > self._best:
                 self._best = session.offset
@@ -205,9 +211,10 @@ class BlobUpload:
             self._whole = True
             session.cancel()
             raise _Setback(error, restart=True)
-        if answer.status == 413 and self._shrink():
+        if answer.status == 413 and self._sizes.shrink():
             raise _Setback(error)
         if answer.status in _ASK_AGAIN:
+            self._sizes.failed()
             raise _Setback(error)
         raise error
 
@@ -231,7 +238,7 @@ class BlobUpload:
         if "DIGEST_INVALID" in read_refusal(answer, self._requester.secrets).codes:
             self._source.check_digest()
             raise _Setback(self._other_digest(), restart=True)
-        if answer.status == 413 and whole and self._shrink():
+        if answer.status == 413 and whole and self._sizes.shrink():
             self._whole = False
             raise _Setback(error, restart=True)
         if answer.status not in _ASK_AGAIN:
@@ -242,13 +249,6 @@ class BlobUpload:
 
     def _stored(self) -> bool:
         return self._blobs.has(self._repository, self._source.digest, self._source.size)
-
-    def _shrink(self) -> bool:
-        """Use smaller chunks from now on; return False if they are the smallest already."""
-        smaller = max(self._chunk // 2, CHUNK_UNIT)
-        shrinks = smaller < self._chunk
-        self._chunk = smaller
-        return shrinks
 
     def _sent(self, position: int) -> None:
         self._progress("upload", position, self._source.size)

@@ -75,7 +75,7 @@ def registry_connection(params: Mapping[str, Any]) -> RegistryConnection:
     """
     chunk = params["chunk_size_mb"]
     smallest = CHUNK_UNIT // _MIB
-    if not smallest <= chunk <= _LARGEST_CHUNK_MB:
+    if chunk is not None and not smallest <= chunk <= _LARGEST_CHUNK_MB:
         raise InvalidInput(
             f"The option chunk_size_mb is {chunk} MiB; it must be between {smallest} and {_LARGEST_CHUNK_MB} MiB.",
             code="operations.chunk_size",
@@ -98,5 +98,5 @@ def registry_connection(params: Mapping[str, Any]) -> RegistryConnection:
         plain_http=params["plain_http"],
         credentials_file=params["registry_auth_file"],
         proxy=params["proxy"],
-        chunk_size=chunk * _MIB,
+        chunk_size=None if chunk is None else chunk * _MIB,
     )

@@ -46,6 +46,10 @@ def test_registry_is_parsed_with_its_connection():
     assert connection.plain_http
 
 
+def test_chunk_size_is_chosen_if_it_is_not_set():
+    assert remote(registry=REGISTRY).registry.chunk_size is None
+
+
 @pytest.mark.parametrize("option", ["file_share", "other_repository", "file"])
 def test_other_remotes_need_no_registry(option):
     found = remote(**{option: "/x"})
