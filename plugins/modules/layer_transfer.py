@@ -54,13 +54,14 @@ options:
         type: str
       path:
         description:
-          - The name of the layer in the remote, below O(registry), such as V(apps/editor).
-          - By default, it is derived from kind and name, such as C(app/editor). Set it if two names yield the same path.
+          - The path of the layer in the remote, below the folder of its kind. V(editors/notepad) of an app layer means C(PREFIX/app/editors/notepad).
+          - By default, it is the path that the catalog of the remote has. A new layer gets a path that is derived from its name.
+            Set it if two names yield the same path.
         type: str
   templates:
     description:
       - Image templates, with all layer versions, scripts and icons that they need.
-      - An element is a name, or a mapping with the keys C(name) and C(path) with the name of the template in the remote.
+      - An element is a name, or a mapping with the keys C(name) and C(path) with its path in the remote, below C(PREFIX/templates).
     type: list
     elements: raw
     default: []

@@ -115,6 +115,7 @@ def wrong_blob(digest: str, problem: str) -> Corrupt:
     return Corrupt(
         f"The blob {digest} of the repository {problem}.",
         code="repository.blob_corrupt",
-        hint="Verify the repository with state verified. Restore the damaged content from a backup, or build it again.",
+        hint="Verify the repository with state verified. Restore the damaged content from a backup, or build it again. "
+        "If the repository has an upstream, delete the file of the blob: it is fetched again.",
         digest=digest,
     )
