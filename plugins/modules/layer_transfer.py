@@ -245,13 +245,9 @@ signed:
   type: int
 """
 
-from ..module_utils.common.arguments import (
-    change_arguments,
-    remote_arguments,
-    signing_arguments,
-    verification_arguments,
-)
+from ..module_utils.common.arguments import change_arguments
 from ..module_utils.common.module_runner import LayeringModule, run_watched
+from ..module_utils.common.remote_arguments import remote_arguments, signing_arguments, verification_arguments
 
 
 def main() -> None:

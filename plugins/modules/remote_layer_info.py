@@ -144,8 +144,9 @@ templates:
       type: str
 """
 
-from ..module_utils.common.arguments import remote_arguments, repository_arguments, verification_arguments
+from ..module_utils.common.arguments import repository_arguments
 from ..module_utils.common.module_runner import LayeringModule, run
+from ..module_utils.common.remote_arguments import remote_arguments, verification_arguments
 
 
 def main() -> None:

@@ -362,8 +362,9 @@ cached_bytes:
   type: int
 """
 
-from ..module_utils.common.arguments import change_arguments, upstream_arguments, verification_arguments
+from ..module_utils.common.arguments import change_arguments
 from ..module_utils.common.module_runner import LayeringModule, run_watched
+from ..module_utils.common.remote_arguments import upstream_arguments, verification_arguments
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ _ENGINE = _ROOT / "plugins" / "module_utils"
 _PAGE = (_ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 _PACKAGES = sorted(path.name for path in _ENGINE.iterdir() if path.is_dir() and any(path.rglob("*.py")))
 #: Where the modules meet the engine: the only files of the engine that import Ansible.
-_ANSIBLE = {"common/arguments.py", "common/module_runner.py"}
+_ANSIBLE = {"common/arguments.py", "common/module_runner.py", "common/remote_arguments.py"}
 
 
 def documented_levels() -> dict[str, int]:

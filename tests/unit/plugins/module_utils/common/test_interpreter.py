@@ -46,7 +46,15 @@ def _imported_first(path: pathlib.Path) -> set[pathlib.Path]:
 def test_module_imports_first_only_files_for_old_pythons(module):
     files = _imported_first(_ROOT / "plugins" / "modules" / f"{module}.py")
     names = {path.relative_to(_ROOT / "plugins").as_posix() for path in files}
-    common = ("arguments", "composer_paths", "errors", "interpreter", "module_runner", "option_values")
+    common = (
+        "arguments",
+        "composer_paths",
+        "errors",
+        "interpreter",
+        "module_runner",
+        "option_values",
+        "remote_arguments",
+    )
     assert names - {f"module_utils/common/{name}.py" for name in common} == {f"modules/{module}.py"}
     for path in files:
         ast.parse(path.read_text(encoding="utf-8"), feature_version=_OLDEST)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.strata.layering.plugins.module_utils.common import arguments
+from ansible_collections.strata.layering.plugins.module_utils.common import remote_arguments
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.strata.layering.plugins.module_utils.operations.distribution.remote_options import (
     RemoteOptions,
@@ -29,7 +29,7 @@ def _params(specification: dict, **options: object) -> dict:
 
 
 def remote(**options: object) -> RemoteOptions:
-    return RemoteOptions.from_params(_params(arguments.remote_arguments(), **options))
+    return RemoteOptions.from_params(_params(remote_arguments.remote_arguments(), **options))
 
 
 def refused(function, *arguments_, **options: object) -> InvalidInput:
@@ -91,7 +91,7 @@ def test_credentials_come_from_the_environment(monkeypatch):
 
 
 def _verification(**options: object) -> VerificationOptions:
-    return VerificationOptions.from_params(_params(arguments.verification_arguments(), **options))
+    return VerificationOptions.from_params(_params(remote_arguments.verification_arguments(), **options))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_required_signatures_without_keys_are_refused():
 
 
 def _signing(**options: object) -> SigningOptions:
-    return SigningOptions.from_params(_params(arguments.signing_arguments(), **options))
+    return SigningOptions.from_params(_params(remote_arguments.signing_arguments(), **options))
 
 
 def test_key_is_a_file_or_a_text():
