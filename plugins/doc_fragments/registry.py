@@ -101,7 +101,8 @@ options:
       - With V(required), a layer version or template without a valid signature is refused.
       - With V(optional), it is accepted with a warning if it has no signature by one of O(verify_keys).
       - If not given, V(required) with O(verify_keys), and otherwise V(optional).
-      - Content of O(other_repository) cannot be verified, and is refused with V(required).
+      - The content of another repository folder cannot be verified (C(other_repository) of M(strata.layering.layer_transfer)),
+        and is refused with V(required).
     type: str
     choices: [required, optional]
 """
