@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import pwd
 import re
@@ -39,6 +40,14 @@ def path_hint(path: str, option: str) -> str:
             f"write an absolute path, such as {{{{ playbook_dir }}}}/{path}. "
         )
     return ""
+
+
+def login_name() -> str:
+    """Return the name of the user that runs the module, or its number if it has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def current_user() -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import collections
 import contextlib
 import datetime
-import getpass
 import json
 import os
 import socket
 from collections.abc import Collection, Iterator
 
+from ..common.composer_paths import login_name
 from ..common.errors import InternalError, InvalidInput
 from .audit_parts import MAX_LINE, Moved, Source, move, open_sources, plan_move
 from .lock import Locks
@@ -51,7 +51,7 @@ class Audit:
         """
         record = {
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "user": _user(),
+            "user": login_name(),
             "host": socket.gethostname(),
             "action": action,
             "kind": kind,
@@ -171,13 +171,6 @@ def _names(record: dict) -> tuple[object, ...]:
     details = record.get("details")
     renamed = details.get("name") if record.get("action") == "rename" and isinstance(details, dict) else None
     return record.get("name"), renamed.get("before") if isinstance(renamed, dict) else record.get("name")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def _is_since(record: dict, first: datetime.datetime) -> bool:

@@ -85,12 +85,21 @@ class Local:
 
     def locate(self, base: LayerReference) -> tuple[CatalogEntry, str] | None:
         """Return the layer version with the digest of ``base`` under its current name, None if it is not there."""
-        found = self.find_digest(base.kind, base.digest)
+        found = self.current_name(base)
         return (CatalogEntry(base.kind, found.name), found.version or "") if found else None
 
     def layer_document(self, kind: str, name: str) -> LayerDocument | None:
         """Return the document of a layer."""
         return document_collections.layers(self.repository, kind).get(name)
+
+    def current_name(self, base: LayerReference) -> ItemName | None:
+        """Return the current name of the layer version with the digest of ``base``, None if the repository does not have it."""
+        document = self.layer_document(base.kind, base.name)
+        entry = document.versions.get(base.version) if document else None
+        if entry is not None and entry.digest == base.digest:
+            return ItemName(base.kind, base.name, base.version)
+        # Only a renamed version needs a look at all layers.
+        return self.find_digest(base.kind, base.digest)
 
     def find_digest(self, kind: str, digest: str) -> ItemName | None:
         """Return the current name of the layer version with a manifest, None if the repository does not have it."""
@@ -249,7 +258,7 @@ class Local:
                 documents.store(item.item.name, document.with_version(item.item.version or "", changed))
 
     def note_transfer(self, action: str, item: ItemName, digest: str, remote: str, comment: str | None) -> None:
-        """Add a record of a push to the audit history."""
+        """Add a record of a change of a remote to the audit history."""
         kind = layer_kind(item.kind) if item.is_layer else "image_template" if item.kind == TEMPLATE else IMAGE
         self.repository.audit.append(
             action, kind, item.name, version=item.version, comment=comment, details={"digest": digest, "to": remote}
@@ -339,19 +348,24 @@ def refuse_other_content(label: str, arrived: LayerItem, before: LayerDocument |
     """Raise Conflict (``distribution.other_content``) if the version exists with another digest."""
     entry = before.versions.get(arrived.item.version or "") if before else None
     if entry is not None and entry.digest != arrived.digest:
-        raise Conflict(
-            f"The {arrived.item} exists in {label} with other content: expected {arrived.digest}, found {entry.digest}.",
-            code="distribution.other_content",
-            hint="A version never changes: give one of both another version.",
-            expected=arrived.digest,
-            found=entry.digest,
-        )
+        raise other_content(label, arrived.item, arrived.digest, entry.digest)
+
+
+def other_content(label: str, item: ItemName, expected: str, found: str | None) -> Conflict:
+    """Return the error for a layer version that ``label`` has with another digest."""
+    return Conflict(
+        f"The {item} exists in {label} with other content: expected {expected}, found {found}.",
+        code="distribution.other_content",
+        hint="A version never changes: give one of both another version.",
+        expected=expected,
+        found=found,
+    )
 
 
 def refuse_other_base(side: Local, arrived: LayerItem) -> None:
     """Raise Conflict if a layer version that this version was built on is missing or has another digest."""
     for base in bases(arrived.version):
-        if side.find_digest(base.kind, base.digest) is not None:
+        if side.current_name(base) is not None:
             continue
         document = side.layer_document(base.kind, base.name)
         entry = document.versions.get(base.version) if document else None

@@ -29,9 +29,8 @@ from ..items.template_item import TemplateItem
 from ..signatures.attachments import read_attachments
 from .local import read_version
 
-SIGNATURE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _TITLE, _VERSION = "org.opencontainers.image.title", "org.opencontainers.image.version"
-_MAX_CONFIG, _MAX_ATTACHMENT, _MAX_ATTACHMENTS = 1 << 20, 1 << 20, 32
+_MAX_CONFIG = 1 << 20
 #: The time of details that a remote does not have: the creation of the Unix epoch, older than all others.
 _NO_TIME = "1970-01-01T00:00:00Z"
 

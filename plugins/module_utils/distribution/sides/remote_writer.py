@@ -10,13 +10,13 @@ and used by the next one.
 from __future__ import annotations
 
 import datetime
-import getpass
 import hashlib
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from ...common.composer_paths import login_name
 from ...common.errors import Conflict, NotFound
 from ...common.progress import Progress, silent
 from ...layers.layer_version import LayerReference
@@ -25,7 +25,7 @@ from ...repository.blobs import Descriptor
 from ...repository.oci_layout import MANIFEST
 from ...signing.artifact import simple_signing_tag
 from ..items import details as details_module
-from ..items.artifacts import EMPTY, EMPTY_DIGEST, parse_manifest
+from ..items.artifacts import EMPTY, EMPTY_DIGEST, descriptor_of, parse_manifest
 from ..items.catalog_entry import CatalogEntry
 from ..items.items import Item, LayerItem
 from ..items.names import ItemName, Location
@@ -153,15 +153,17 @@ class RemoteWriter:
         if stored is not None and stored.same_as(described):
             return stored.updated
         updated = _later(stored.updated if stored else None)
-        notes = {_PUSHED_BY: f"{_user()}@{socket.gethostname()}"} | ({_COMMENT: self._comment} if self._comment else {})
+        notes = {_PUSHED_BY: f"{login_name()}@{socket.gethostname()}"} | (
+            {_COMMENT: self._comment} if self._comment else {}
+        )
         manifest, config = details_module.to_artifact(described, item.descriptor, updated, notes)
         descriptor = Descriptor.from_json(parse_manifest(manifest, "")["config"])
         self._backend.upload(repository, descriptor.digest, len(config), config)
         self.send_blob(repository, described.icon or Descriptor("", EMPTY_DIGEST, len(EMPTY)))
-        digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
+        stored_as = descriptor_of(manifest, MANIFEST)
         # Its signature first: details without the signature that a policy requires must not be found.
-        self._sign(repository, Descriptor(MANIFEST, digest, len(manifest)))
-        self._backend.put_manifest(repository, digest, manifest, MANIFEST)
+        self._sign(repository, stored_as)
+        self._backend.put_manifest(repository, stored_as.digest, manifest, MANIFEST)
         return updated
 
     def _refuse_other(self, item: Item, location: Location, planned: str | None) -> None:
@@ -191,7 +193,7 @@ class RemoteWriter:
 
     def _require(self, base: LayerReference, user: str) -> None:
         """Raise Conflict unless the remote has the layer version ``base``, under its current name."""
-        current = self.local.find_digest(base.kind, base.digest) or ItemName(base.kind, base.name, base.version)
+        current = self.local.current_name(base) or ItemName(base.kind, base.name, base.version)
         location = self.remote.find(current)
         found = self._backend.digest_of(location.repository, location.tag)
         if found != base.digest:
@@ -219,7 +221,7 @@ class RemoteWriter:
     def enter(self, entry: CatalogEntry) -> None:
         """Let the catalogue name a layer or template."""
         manifest = entry.to_manifest()
-        digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
+        digest = descriptor_of(manifest, MANIFEST).digest
         repository, tag = self.remote.naming.catalog, entry.tag(self.remote.naming)
         if self._backend.digest_of(repository, tag) != digest:
             self._backend.upload(repository, EMPTY_DIGEST, len(EMPTY), EMPTY)
@@ -275,13 +277,6 @@ def _later(than: str | None) -> str:
         except (ValueError, TypeError, OverflowError):
             pass
     return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def homes(items: Sequence[tuple[Item, Location]]) -> Mapping[str, list[str]]:

@@ -17,10 +17,10 @@ from ...common.errors import Conflict, StrataError
 from ...layers.layer_version import version_key
 from ...repository.repository import Repository
 from ..items.catalog_entry import CatalogEntry
-from ..items.items import Item, LayerFields, LayerItem
+from ..items.items import Item, LayerFields, LayerItem, fields_of
 from ..items.names import IMAGE, ItemName
 from ..items.template_item import TemplateItem
-from ..sides.local import Local, merged, refuse_other_base
+from ..sides.local import Local, merged, other_content, refuse_other_base
 from ..sides.remote import Remote
 from .decision import CHANGES, Action, Decision, Known, Reason, decide_layer, decide_template
 from .selection import Selected, Selection, Side, select
@@ -188,28 +188,19 @@ class _Planner:
             return self._plan.source.fields(entry), self._plan.target.fields(entry)
         if self._rules.pull:
             at_target = self._plan.target.fields(entry)
-            document = layer.details.document
-            if at_target == LayerFields(document.description, document.priority, document.icon):
+            if at_target == fields_of(layer.details.document):
                 return at_target, at_target
             return self._plan.source.fields(entry), at_target
         at_source = self._plan.source.fields(entry)
         if target is not None and not target.details.derived:
-            document = target.details.document
-            if at_source == LayerFields(document.description, document.priority, document.icon):
+            if at_source == fields_of(target.details.document):
                 return at_source, at_source
         return at_source, self._plan.target.fields(entry)
 
     def _layer_problem(self, step: Step) -> StrataError | None:
         if step.action is Action.CONFLICT:
             found = step.target.digest if step.target else None
-            return Conflict(
-                f"The {step.item} exists in {self._plan.target.label} with other content: "
-                f"expected {step.source.digest}, found {found}.",
-                code="distribution.other_content",
-                hint="A version never changes: give one of both another version.",
-                expected=step.source.digest,
-                found=found,
-            )
+            return other_content(self._plan.target.label, step.item, step.source.digest, found)
         if step.action is Action.COPY and isinstance(self._plan.target, Local) and isinstance(step.source, LayerItem):
             try:
                 refuse_other_base(Local(self._future_repository(self._plan.target.repository)), step.source)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from ...catalog.spelling import spelling_hint
@@ -118,15 +119,14 @@ class _Selector:
     def _entry(self, chosen: CatalogEntry) -> CatalogEntry:
         """Return the entry of a layer or template, with the path that the source knows unless one was chosen."""
         if chosen.path is None:
-            for entry in self._known():
+            for entry in self._known:
                 if (entry.kind, entry.name) == (chosen.kind, chosen.name):
                     return entry
         return chosen
 
+    @cached_property
     def _known(self) -> list[CatalogEntry]:
-        if not hasattr(self, "_names"):
-            self._names = self._source.names()
-        return self._names
+        return self._source.names()
 
     def _versions(self, entry: CatalogEntry, version: str | None) -> Iterator[str]:
         if version not in (None, LATEST):
@@ -162,7 +162,7 @@ class _Selector:
         self._found.paths[TEMPLATE, entry.name] = entry.path
 
     def _missing(self, item: ItemName) -> NotFound:
-        known = [entry.name for entry in self._known() if entry.kind == item.kind]
+        known = [entry.name for entry in self._known if entry.kind == item.kind]
         if item.name in known and item.version:
             known = self._source.version_names(self._entry(CatalogEntry(item.kind, item.name)))
         shown = ", ".join(known[:_MAX_SHOWN])

@@ -297,7 +297,7 @@ class _Pull:
             return True
         backend, location = self._source.backend, step.source.location
         if location is None:
-            raise InternalError(f"The {step.item} has no place in the remote.", code="distribution.no_location")
+            raise InternalError(f"The {step.item} has no location in the remote.", code="distribution.no_location")
         return receive_blob(
             repository,
             blob,

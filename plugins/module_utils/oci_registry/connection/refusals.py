@@ -30,7 +30,6 @@ class Refusal:
     status: int
     codes: tuple[str, ...]
     text: str
-    is_json: bool
 
     @property
     def reason(self) -> str:
@@ -50,9 +49,9 @@ def read_refusal(answer: Answer, secrets: Secrets) -> Refusal:
         value = answer.json()
     except ValueError:
         page = re.sub(r"<(style|script)\b[^>]*>[^<]*|<[^>]*>", " ", answer.text()[:_LONGEST_PAGE])
-        return Refusal(answer.status, (), _shown([page], secrets), False)
+        return Refusal(answer.status, (), _shown([page], secrets))
     if not isinstance(value, dict):
-        return Refusal(answer.status, (), "", False)
+        return Refusal(answer.status, (), "")
     listed = value.get("errors")
     errors = [error for error in listed if isinstance(error, dict)] if isinstance(listed, list) else []
     codes = [error["code"] for error in errors if isinstance(error.get("code"), str)]
@@ -60,7 +59,7 @@ def read_refusal(answer: Answer, secrets: Secrets) -> Refusal:
     if not any(messages):
         messages = [value.get("message"), value.get("error_description"), value.get("error"), value.get("details")]
     shown = [secrets.hide(code)[:80] for code in dict.fromkeys(codes) if re.fullmatch(r"[A-Za-z0-9_.-]+", code)]
-    return Refusal(answer.status, tuple(shown[:_ERRORS_SHOWN]), _shown(messages, secrets), True)
+    return Refusal(answer.status, tuple(shown[:_ERRORS_SHOWN]), _shown(messages, secrets))
 
 
 def is_rate_limit(answer: Answer) -> bool:

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import shutil
 
+from ...common.composer_paths import login_name
 from ...common.errors import InvalidInput
 
 #: Bytes of the first line that Linux reads.
@@ -40,7 +40,7 @@ def _problem(path: str) -> tuple[str, str] | None:
         return "is not a file", option
     if not os.access(path, os.X_OK):
         return (
-            f"is not executable by the user {_user()}",
+            f"is not executable by the user {login_name()}",
             "Give the user execute permission (chmod +x), and check that the file system is not mounted with noexec.",
         )
     return _interpreter_problem(path)
@@ -71,14 +71,7 @@ def _interpreter_problem(path: str) -> tuple[str, str] | None:
         program = next((word for word in parts[1:] if not word.startswith("-") and "=" not in word), None)
         if program is not None and shutil.which(program) is None:
             return (
-                f"needs the program {program}, which is not in PATH of the user {_user()}",
+                f"needs the program {program}, which is not in PATH of the user {login_name()}",
                 "Correct the first line of the script, or install the program.",
             )
     return None
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
