@@ -162,6 +162,12 @@ class SharedBackend:
         content = self.registry.content(repository)
         if digest in content.blobs:
             return Uploaded.PRESENT
+        for other in mount_from:
+            linked = self.registry.repositories.get(other, _Content()).blobs.get(digest)
+            if linked is not None:
+                self.registry.requests.append(("mount", repository, digest))
+                content.blobs[digest] = linked
+                return Uploaded.MOUNTED
         if isinstance(source, bytes):
             data = source
         else:

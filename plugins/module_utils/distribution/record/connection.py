@@ -150,11 +150,14 @@ class RecordConnection:
 
     def upload(self, manifest: str, progress: Progress = silent) -> None:
         """Send the blobs and the manifest of a layer version; see ``Upstream``."""
-        remote = self.remote(signing=True)
         version = layer_store.load_version(self._repository, manifest)
-        item = ItemName(version.kind, version.name, version.version)
+        self._send(ItemName(version.kind, version.name, version.version), manifest, progress)
+
+    def _send(self, item: ItemName, manifest: str, progress: Progress = silent) -> None:
+        """Send the blobs and the manifest of a layer version to the repository of the registry that belongs to the name ``item``."""
+        remote = self.remote(signing=True)
         writer = RemoteWriter(remote, Local(self._repository))
-        home = remote.naming.repository(version.kind, version.name, entry_of(remote, version.kind, version.name).path)
+        home = remote.naming.repository(item.kind, item.name, entry_of(remote, item.kind, item.name).path)
         sent = Item(item, self._repository.layout.blobs.read(manifest, MAX_JSON), manifest)
         for blob in sent.blobs:
             writer.send_blob(
@@ -171,12 +174,16 @@ class RecordConnection:
         return [other for other in self._homes(remote, found.manifests if found else ()) if other != home]
 
     def _send_missing(self, layer: LayerDocument | None, state: RecordState) -> None:
-        """Send the blobs of versions that exist only here, such as those from before the repository had an upstream."""
+        """Send the blobs of versions that the registry does not have under their names.
+
+        They are from before the repository had an upstream, or were renamed: then the registry links their blobs.
+        """
         if layer is None:
             return
         for version, entry in layer.versions.items():
-            if entry.digest is not None and ItemName(layer.kind, layer.name, version) not in state.digests:
-                self.upload(entry.digest)
+            item = ItemName(layer.kind, layer.name, version)
+            if entry.digest is not None and item not in state.digests:
+                self._send(item, entry.digest)
 
     def before_rename(self, kind: str, name: str) -> None:
         """Check that a rename, which changes several documents, meets no change by other composers; see ``Upstream``."""

@@ -240,6 +240,16 @@ def test_change_of_a_deleted_layer_is_refused(first, second):
     assert second.documents() == before
 
 
+def test_registry_links_the_blobs_of_a_renamed_layer(first, registry):
+    fill(first)
+    archive = load_version(first.repository, "layers/app/Editor/1.0").blobs[ROLE_ARCHIVE].digest
+    registry.requests.clear()
+    rename_app(first.repository, "Editor", "Zoom")
+    linked = registry.requests.index(("mount", "windows/app/zoom", archive))
+    claimed = next(number for number, request in enumerate(registry.requests) if request[0] == "put_manifest")
+    assert linked < claimed
+
+
 def test_rename_by_a_composer_that_is_behind_changes_nothing(first, second, registry):
     fill(first)
     second.sync()
